@@ -1,0 +1,207 @@
+package dotmesh
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Registry is what the nodes of a cluster agree on. Its verbs are the operations of the
+// domain, each one transaction. Implementations: etcdstate, and the memory one in
+// internal/dotmeshtest; both pass dotmeshtest.RunRegistryTests.
+//
+// A verb ends in one of three ways. It returned nil: it is done and every later read sees
+// it. It failed: it had no effect and never will. It failed with [Unknown]: the answer was
+// lost, and the caller finds out by watching, since whatever a verb makes has an id that
+// the caller chose. The kinds of failure are [Conflict] where the record that the caller
+// expected is no longer the one there, [Exists] for a name or id in use, [NotFound],
+// [Unreachable] and [Timeout] without quorum, [NoSpace] when its quota is used up.
+// A verb that finds its own earlier success (same ids, same content) returns nil.
+//
+// A Cursor that a verb returns says how far a watcher must have come to have seen it.
+type Registry interface {
+	// Confirm returns nil if the registry's quorum was heard from within the last second,
+	// else reads from it, so that nothing is begun that could not be registered.
+	Confirm(ctx context.Context) error
+
+	// Watch yields first what there is, unless from is a cursor that it still knows, and
+	// then every change in order, for as long as ctx lives. An update with Reset begins a
+	// new listing: whatever was known before and is not in it is gone. It is also what
+	// follows a gap, after which the watch goes on by itself. Lost connections are
+	// retried for as long as ctx lives and are told as updates with Err.
+	Watch(ctx context.Context, from Cursor) iter.Seq[Update]
+
+	// Found makes the cluster's record and the administrator's user, or returns the
+	// record that is there already.
+	Found(ctx context.Context, cluster Cluster) (Cluster, error)
+
+	// PutNode writes a node's record. [Exists] if another node has its name.
+	PutNode(ctx context.Context, node Node) (Cursor, error)
+
+	// StayAlive keeps the node's Alive record for as long as ctx lives and removes it at
+	// the end. The record goes by itself 15 s after the node stops refreshing it.
+	StayAlive(ctx context.Context, node NodeID) error
+
+	// Create makes a dot with its master branch, or a branch of an existing dot.
+	Create(ctx context.Context, c Creation) (Cursor, error)
+
+	// Register appends a commit to the branch whose pointer is Expect and is held.
+	Register(ctx context.Context, r Registration) (Cursor, error)
+
+	// Swing points a held branch at another line, with the epoch raised by one, and gives
+	// the old line to the stash. It also makes a takeover, in any phase.
+	Swing(ctx context.Context, s Swinging) (Cursor, error)
+
+	// BeginMove, Release, Take and Abort are the steps of a move. Take and Abort compete
+	// for the same pointer: exactly one of them succeeds.
+	BeginMove(ctx context.Context, m Move) (Cursor, error)
+	Release(ctx context.Context, m Move, closing *Commit) (Cursor, error)
+	Take(ctx context.Context, m Move, position Position) (Cursor, error)
+	Abort(ctx context.Context, m Move) (Cursor, error)
+
+	// Bury deletes a dot, a branch or a commit: its name is free at once, and its
+	// tombstone says what may be destroyed after Keep.
+	Bury(ctx context.Context, b Burial) (Cursor, error)
+
+	// Unbury undoes a Bury whose tombstone is still there. [Exists] if the name has been
+	// given to something else.
+	Unbury(ctx context.Context, tombstone UUID, op Op) (Cursor, error)
+
+	// Acknowledge records that node has destroyed what the tombstone allows. When every
+	// member has, the tombstone, and the branches and lines that it covers, are removed.
+	Acknowledge(ctx context.Context, tombstone UUID, node NodeID, members []NodeID) (Cursor, error)
+
+	// PutDot changes a dot's settings, collaborators or current branch. Its name and id
+	// stay. A non-zero op is written with it.
+	PutDot(ctx context.Context, expect, next Dot, op Op) (Cursor, error)
+
+	// PutPosition records what a node durably holds. It never goes back.
+	PutPosition(ctx context.Context, p Position) (Cursor, error)
+
+	// Attach writes an attachment as a whole; Detach removes it.
+	Attach(ctx context.Context, a Attachment) (Cursor, error)
+	Detach(ctx context.Context, node NodeID, volume string) (Cursor, error)
+
+	// PutUser writes a user; expect is the record that it replaces, nil for a new one.
+	// [Exists] if the name belongs to another user.
+	PutUser(ctx context.Context, expect *User, next User) (Cursor, error)
+
+	// DropUser removes a user. The administrator stays.
+	DropUser(ctx context.Context, id UserID) (Cursor, error)
+
+	// Ops returns entries of a dot's operation log, newest first, numbered below before
+	// (0: from the newest), at most limit. TrimOps removes those numbered below.
+	Ops(ctx context.Context, dot DotID, before uint64, limit int) ([]Op, error)
+	TrimOps(ctx context.Context, dot DotID, below uint64) error
+
+	// TrimCommits removes the records of a line's commits with a lower Seq. The commits
+	// stay in the pools.
+	TrimCommits(ctx context.Context, line LineID, below uint64) error
+
+	// Export yields every entry at one moment. Import writes entries into a registry that
+	// is empty or, with replace, instead of everything that is there.
+	Export(ctx context.Context) iter.Seq2[Entry, error]
+	Import(ctx context.Context, entries []Entry, replace bool) (Cursor, error)
+
+	// Close ends running calls and watches.
+	Close() error
+}
+
+// Cursor is a place in the registry's history; greater is later. 0 is before all of it.
+type Cursor uint64
+
+// Update is a step of a watch.
+type Update struct {
+	Cursor  Cursor   // where the watcher is when it has taken Changes in
+	Reset   bool     // forget everything first
+	Changes []Change // in the order they happened; those of one transaction in one update
+	Err     error    // the registry is out of reach; nothing else is set
+}
+
+// Change is a record that was written, or one that was deleted: then only the fields that
+// identify it are set.
+type Change struct {
+	Record  Record
+	Deleted bool
+}
+
+// Record is what a registry holds: [*Cluster], [*Node], [*Alive], [*Dot], [*Branch],
+// [*Line], [*Commit], [*Position], [*Attachment], [*Tombstone], [*User]. A deleted Dot
+// carries its Name; a deleted Branch, Line, Tombstone or User its ID; a deleted Commit its
+// Line and Seq.
+type Record interface{ record() }
+
+func (*Cluster) record()    {}
+func (*Node) record()       {}
+func (*Alive) record()      {}
+func (*Dot) record()        {}
+func (*Branch) record()     {}
+func (*Line) record()       {}
+func (*Commit) record()     {}
+func (*Position) record()   {}
+func (*Attachment) record() {}
+func (*Tombstone) record()  {}
+func (*User) record()       {}
+
+// Creation is a new dot or branch. Line is new too and owned by Branch; where it has an
+// origin, the origin line must exist, be of the same dot and still have that commit, and
+// becomes Line's parent in the same transaction.
+type Creation struct {
+	Dot     *Dot // nil: Branch is of a dot that exists
+	Branch  Branch
+	Line    Line
+	Commits []Commit // the line's first ones: the initial commit of a new dot
+	Op      Op
+	Holder  *Position // what the creating node holds of Line
+}
+
+// Registration is a commit to append. Commit.Parent must be Expect.Tip, Commit.Line
+// Expect.Line, Commit.Seq Expect.Seq+1 and Commit.Chain follow from Expect.Chain; anything
+// else is [Conflict] or [Invalid].
+type Registration struct {
+	Branch BranchID
+	Expect Pointer
+	Commit Commit
+	Op     Op // zero: none
+}
+
+// Swinging is a change of the line that a branch points at. Next.Epoch must be
+// Expect.Epoch+1 and Next.State held.
+type Swinging struct {
+	Branch BranchID
+	Expect Pointer
+	Next   Pointer
+	Line   Line    // new, owned by the branch; its origin must still be there
+	Stash  *Branch // owns the old line from now on; nil only when it is not worth keeping: nothing on it that the new line lacks
+	Op     Op
+}
+
+// Move is a branch on its way to another node.
+type Move struct {
+	Branch   BranchID
+	Expect   Pointer
+	ID       UUID
+	To       NodeID
+	Deadline time.Duration
+}
+
+// Burial is a deletion. Expect holds the pointers, as the caller saw them, of every branch
+// that goes or, for a commit, whose history it is in; [Conflict] if one has moved on. Next
+// holds those that change with it: the count, and the head if that was the commit. A
+// commit that a line was forked from, a branch's tip and a dot's master branch alone are
+// refused with [Conflict].
+//
+// The records of a buried branch, and of a buried dot's branches, stay until the last
+// [Registry.Acknowledge]; the names, and a buried commit's record, go at once.
+type Burial struct {
+	Tombstone Tombstone
+	Expect    map[BranchID]Pointer
+	Next      map[BranchID]Pointer
+	Op        Op
+}
+
+// Entry is a registry key and its value, without the prefix.
+type Entry struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value"`
+}
