@@ -70,10 +70,11 @@ type Store interface {
 	// Meta returns what Snapshot stored with a commit.
 	Meta(ctx context.Context, ref Ref) ([]byte, error)
 
-	// Retain destroys the line's commits that are not listed in keep. Listed ids that do
-	// not exist are no error. [Busy], and nothing destroyed, if one that would go is
-	// mounted anywhere, is being sent or is the origin of another line.
-	Retain(ctx context.Context, line LineID, keep []CommitID) error
+	// Drop destroys the named commits of a line. Ids that do not exist are no error. It is
+	// told what to destroy and never what to keep, so that a caller who knows too little
+	// destroys too little. [Busy], and nothing destroyed, if one of them is mounted
+	// anywhere, is being sent or is the origin of another line.
+	Drop(ctx context.Context, line LineID, commits []CommitID) error
 
 	// DropHead gives up what the line's head holds beyond its newest commit: the line
 	// stays only as the origin of others. [Busy] while the head is mounted anywhere.
