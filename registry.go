@@ -103,6 +103,12 @@ type Registry interface {
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 	Import(ctx context.Context, entries []Entry, replace bool) (Cursor, error)
 
+	// Rebuild replaces everything that is there by the given records. It is how a lost
+	// registry comes back from a pool, and makes nothing else possible than that: the
+	// records are written as they are, in as many transactions as they need, the
+	// cluster's own last, so that a half-made registry is one without a cluster.
+	Rebuild(ctx context.Context, records []Record) (Cursor, error)
+
 	// Close ends running calls and watches.
 	Close() error
 }

@@ -27,6 +27,9 @@ type Store interface {
 	// and are not shown. It ends after the first error.
 	Inventory(ctx context.Context) iter.Seq2[LineInfo, error]
 
+	// Line returns one line as Inventory would.
+	Line(ctx context.Context, line LineID) (LineInfo, error)
+
 	// Fork makes a line whose head is a writable copy of the origin's commit, or empty for
 	// the zero Origin. Cost and space do not depend on the size of the data. If the line
 	// is there with the same origin, Fork does nothing; with another one it is [Exists].
