@@ -1,0 +1,47 @@
+//go:build failpoints
+
+package fail
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestPointsActAsTheEnvironmentSays(t *testing.T) {
+	s, err := parse("a=error@2;b=sleep:1ms;c=error")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.logPath = filepath.Join(t.TempDir(), "log")
+	for i, want := range []bool{false, true, false} {
+		if got := errors.Is(s.hit("a"), ErrInjected); got != want {
+			t.Errorf("hit %d of a: injected = %v, want %v", i+1, got, want)
+		}
+	}
+	if err := s.hit("b"); err != nil {
+		t.Errorf("sleep: %v", err)
+	}
+	for range 2 {
+		if !errors.Is(s.hit("c"), ErrInjected) {
+			t.Error("c did not fail each time")
+		}
+	}
+	log, err := os.ReadFile(s.logPath)
+	if got, want := string(log), "a\na\na\nb\nc\nc\n"; err != nil || got != want {
+		t.Errorf("log = %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestMisspeltFailpointsAreRefused(t *testing.T) {
+	for _, text := range []string{"a", "=kill", "a=explode", "a=kill@0", "a=kill@x", "a=sleep", "a=sleep:x"} {
+		if s, err := parse(text); err == nil {
+			t.Errorf("parse(%q) = %v, want an error", text, s.actions)
+		}
+	}
+	if a, err := parseAction("sleep:5ms@3"); err != nil || a != (action{verb: "sleep", sleep: 5 * time.Millisecond, at: 3}) {
+		t.Errorf("parseAction = %+v, %v", a, err)
+	}
+}
