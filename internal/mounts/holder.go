@@ -81,6 +81,8 @@ func (h Holder) String() string {
 // and each process that has something of f open, mapped, running, or as its working or
 // root directory. Left out are the mounts at own, in our own mount namespace only.
 //
+// The kernel copies mounts to namespaces that ask for it and takes the copies along when
+// ours is unmounted; so before Unmount only Open tells of a user, after it Mount does too.
 // What begins while it looks may be missed, so take away what it could begin from first:
 // after Unmount, an empty answer means that no process can write. Not seen are mount
 // namespaces without a process and, in a container, processes of other pid namespaces.

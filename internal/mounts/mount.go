@@ -130,7 +130,19 @@ func resolve(target string) (string, error) {
 	return filepath.Join(dir, filepath.Base(target)), nil
 }
 
-// at returns the uppermost mount at target, nil if there is none.
+// At returns what is mounted at target, the uppermost if there are several, or nil.
+func At(target string) (*Entry, error) {
+	target, err := resolve(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, dotmesh.Wrap("mounts.At", err)
+	}
+	return at(target)
+}
+
+// at is At for a path that was resolved.
 func at(target string) (*Entry, error) {
 	entries, err := List(target)
 	if err != nil {

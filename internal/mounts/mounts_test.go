@@ -170,6 +170,18 @@ func TestMountPointsAreFoundThroughSymbolicLinks(t *testing.T) {
 	}
 }
 
+func TestAtTellsWhatIsMounted(t *testing.T) {
+	target := mount(t, tmpfs)
+	if got, err := mounts.At(target); err != nil || got == nil || *got != only(t, target) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, path := range []string{filepath.Dir(target), filepath.Join(target, "no", "such")} {
+		if got, err := mounts.At(path); err != nil || got != nil {
+			t.Errorf("%s: got %+v, %v", path, got, err)
+		}
+	}
+}
+
 func TestUnmountMayBeRepeated(t *testing.T) {
 	target := mount(t, tmpfs)
 	for range 2 {
@@ -271,6 +283,23 @@ func TestHoldersAreFoundInOtherMountNamespaces(t *testing.T) {
 	}
 	if got := holders(t, fs, pid, target); len(got) != 1 {
 		t.Errorf("got %+v: our own mount points are ours in our own namespace only", got)
+	}
+}
+
+func TestCopiesInOtherNamespacesGoWithOurMount(t *testing.T) {
+	shared := mount(t, tmpfs)
+	check(t, unix.Mount("", shared, "", unix.MS_SHARED, ""))
+	target := filepath.Join(shared, "mnt")
+	t.Cleanup(func() { check(t, mounts.Unmount(context.Background(), target)) })
+	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo ready; exec cat")
+	check(t, mounts.Mount(t.Context(), tmpfs, target))
+	fs := identify(t, target)
+	if got := holders(t, fs, pid); len(got) != 1 || got[0].Mount != target || got[0].Open != "" {
+		t.Errorf("got %+v, want a copy at %s", got, target)
+	}
+	check(t, mounts.Unmount(t.Context(), target))
+	if got := holders(t, fs, pid); len(got) != 0 {
+		t.Errorf("got %+v, want nobody", got)
 	}
 }
 

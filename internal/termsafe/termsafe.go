@@ -1,0 +1,118 @@
+// Package termsafe makes text from outside harmless on a terminal.
+//
+// A commit message, a file name or another machine's error can hold bytes that a terminal
+// obeys: move the cursor over what was printed, rename the window, fill the clipboard, or
+// let one word read as another. Whatever is not plainly visible is therefore shown as an
+// escape such as \x1b, and only then printed. There is one sanitiser, for the command
+// line and for the terminal UI; colours are added after it.
+//
+// What comes out is for people. An author may write \x1b in so many characters, so it
+// cannot be turned back; programs ask for JSON.
+package termsafe
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Line returns s as one line without control characters, tabs and newlines included, or
+// characters that are invisible or change the direction of others. Visible text of any
+// language stays as it is. Line(Line(s)) is Line(s).
+func Line(s string) string { return escape(s, false) }
+
+// Text is Line for text of several lines: newlines stay.
+func Text(s string) string { return escape(s, true) }
+
+func escape(s string, newlines bool) string {
+	clean := cleanPrefix(s, newlines)
+	if clean == len(s) {
+		return s
+	}
+	var b strings.Builder
+	b.WriteString(s[:clean])
+	for s = s[clean:]; s != ""; {
+		r, size := utf8.DecodeRuneInString(s)
+		b.WriteString(show(r, s[:size], newlines))
+		s = s[size:]
+	}
+	return b.String()
+}
+
+// cleanPrefix returns how much of s can be printed as it is.
+func cleanPrefix(s string, newlines bool) int {
+	for i, r := range s {
+		if r == utf8.RuneError || !visible(r, newlines) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// show returns what is printed for the rune r, which stands as raw in the text.
+func show(r rune, raw string, newlines bool) string {
+	switch {
+	case r == utf8.RuneError && len(raw) == 1, r < utf8.RuneSelf && !visible(r, newlines):
+		return fmt.Sprintf(`\x%02x`, raw[0])
+	case visible(r, newlines):
+		return raw
+	case r > 0xffff:
+		return fmt.Sprintf(`\U%08x`, r)
+	}
+	return fmt.Sprintf(`\u%04x`, r)
+}
+
+// visible reports whether r is a character that one can see, or a space. Control
+// characters, direction marks, joiners and characters that nobody has defined are not
+// graphic; a few fillers are, and yet show nothing.
+func visible(r rune, newlines bool) bool {
+	if r == '\n' {
+		return newlines
+	}
+	return unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// Writer passes text on as [Text] makes it. A character may arrive in several writes; at
+// the end Close passes on what was begun and never finished.
+type Writer struct {
+	to      io.Writer
+	pending []byte // the beginning of a character, at most 3 bytes
+}
+
+// NewWriter returns a Writer to w.
+func NewWriter(w io.Writer) *Writer { return &Writer{to: w} }
+
+// Write reports all of p as written, or none of it with the error of the writer behind.
+func (w *Writer) Write(p []byte) (int, error) {
+	text := append(w.pending, p...)
+	whole := len(text) - unfinished(text)
+	if _, err := io.WriteString(w.to, Text(string(text[:whole]))); err != nil {
+		return 0, err
+	}
+	w.pending = append([]byte(nil), text[whole:]...)
+	return len(p), nil
+}
+
+// Close does not close the writer behind. Called twice it does nothing.
+func (w *Writer) Close() error {
+	rest := Text(string(w.pending))
+	w.pending = nil
+	_, err := io.WriteString(w.to, rest)
+	return err
+}
+
+// unfinished returns how many bytes at the end of text begin a character that further
+// bytes may complete.
+func unfinished(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if end := text[len(text)-n:]; utf8.RuneStart(end[0]) {
+			if utf8.FullRune(end) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
