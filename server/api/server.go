@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"dotmesh.io/dotmesh"
+	"github.com/gorilla/rpc/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+)
+
+// How long things may take. A slow or silent peer must not hold on to anything.
+const (
+	headerTimeout = 5 * time.Second  // to send a request's header
+	idleTimeout   = 30 * time.Second // between two requests on a connection
+	bodyTimeout   = 30 * time.Second // to send a request's body
+	callTimeout   = 5 * time.Minute  // for a call to be answered; a stream may last
+	lineTimeout   = 30 * time.Second // for a line of a stream to be taken
+	stopTimeout   = 10 * time.Second // for calls to end when the server stops
+	heartbeat     = 10 * time.Second // of a stream that has nothing to say
+)
+
+// How much a request may hold, in bytes.
+const (
+	maxHeader    = 64 << 10
+	maxBody      = 1 << 20
+	maxAdminBody = 256 << 20 // an administrator may send back a whole registry
+)
+
+// Server answers at its doors for as long as [Server.Serve] runs. Its fields are set
+// before that and not changed after.
+type Server struct {
+	Gate    dotmesh.Gate
+	Log     *slog.Logger         // audit lines and failures; nil: none
+	Metrics *prometheus.Registry // served at /metrics; nil: the server's own figures only
+	Hosts   []string             // names in a Host header besides loopback names and IP literals
+	Node    func() dotmesh.NodeID
+}
+
+// Serve answers at doors until ctx ends. Then no new calls are taken, streams end, and
+// calls that run have ten seconds to end. It closes the doors in any case. Nil means that
+// it was stopped by ctx.
+func (s *Server) Serve(ctx context.Context, doors ...Door) error {
+	h := newHandler(ctx, s)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, door := range doors {
+		group.Go(func() error { return h.serve(ctx, door) })
+	}
+	return group.Wait()
+}
+
+// handler is a server that runs: what its doors have in common.
+type handler struct {
+	*Server
+	stopping <-chan struct{} // closed when streams are to end
+	rpc      *rpc.Server
+	metrics  *metrics
+	turns    *turns
+	failures *failures
+}
+
+func newHandler(ctx context.Context, s *Server) *handler {
+	h := &handler{Server: s, stopping: ctx.Done(), turns: newTurns(), failures: newFailures()}
+	if h.Log == nil {
+		server := *s
+		server.Log = slog.New(slog.DiscardHandler)
+		h.Server = &server
+	}
+	h.rpc = newRPC()
+	h.rpc.RegisterAfterFunc(h.audit)
+	h.metrics = newMetrics(s.Metrics)
+	return h
+}
+
+// newRPC knows the methods and no server.
+func newRPC() *rpc.Server {
+	server := rpc.NewServer()
+	server.RegisterCodec(codec{server.HasMethod}, "application/json")
+	for prefix, receiver := range map[string]any{"Dotmesh": methods{}, "DotmeshRPC": legacy{}} {
+		if err := server.RegisterService(receiver, prefix); err != nil {
+			panic("api: " + err.Error()) // a receiver without methods: the program itself is wrong
+		}
+	}
+	return server
+}
+
+// serve answers at one door until ctx ends.
+func (h *handler) serve(ctx context.Context, door Door) error {
+	server := &http.Server{
+		Handler:           h.routes(door),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ConnContext:       door.identify,
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		stopped <- errors.Join(server.Shutdown(grace), server.Close())
+	})
+	err := server.Serve(door)
+	if stop() { // ctx still lives: the listener broke
+		return errors.Join(dotmesh.Wrap("api.Serve", err), server.Close())
+	}
+	if err := <-stopped; errors.Is(err, context.DeadlineExceeded) {
+		h.Log.Warn("calls were cut off at the end", "door", door.String())
+	}
+	return nil
+}
+
+// routes are what is served at a door.
+func (h *handler) routes(door Door) http.Handler {
+	mux := http.NewServeMux()
+	figures := promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn)})
+	mux.HandleFunc("GET /check", check)
+	mux.Handle("/rpc", h.call(door, h.rpc))
+	mux.Handle("GET /metrics", h.call(door, figures))
+	mux.Handle("GET /events", h.stream(door, streamEvents))
+	mux.Handle("GET /dots", h.stream(door, streamDots))
+	mux.Handle("POST /diff", h.stream(door, streamDiff))
+	mux.Handle("GET /export", h.stream(door, streamEntries))
+	mux.Handle("GET /diff/{dot}", h.call(door, http.HandlerFunc(legacyDiff)))
+	mux.Handle("GET /diff/{dot}/{snapshot}", h.call(door, http.HandlerFunc(legacyDiff)))
+	if door.local {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return h.guard(door, mux)
+}
+
+// check says that the server answers.
+func check(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("OK\n")) // who asked is gone: nobody is left to tell
+}
