@@ -1,0 +1,77 @@
+# What a person runs. `make` alone lists the targets.
+
+GO       ?= go
+FUZZTIME ?= 10s
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+CROSS = darwin-arm64 linux-arm64 windows-amd64
+
+FAULTS = $(if $(wildcard tests/faults),./tests/faults/...)
+
+# tool NAME@VERSION is where that version of a tool is kept, so that a new pin is a new file.
+tool = .bin/$(subst @,-,$(notdir $(1)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build binaries cross demo test check bench fuzz clean root cc
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install the Debian packages that are missing: btrfs-progs, sqlite3
+	@deploy/setup.sh mkfs.btrfs=btrfs-progs sqlite3=sqlite3 losetup=mount unshare=util-linux
+
+build: binaries cross ## build dm and dotmesh-server into bin/, and dm for other systems into bin/<os>-<arch>/
+
+binaries:
+	$(BUILD) -o bin/ ./cmd/dm ./cmd/dotmesh-server
+
+cross: $(CROSS:%=cross-%)
+
+cross-%:
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(BUILD) -o bin/$*/ ./cmd/dm
+
+demo: root setup binaries ## start a node on a pool in a file and show the main job on a real database
+	@$(GO) run ./tests/demo
+
+test: root setup cc build ## install what is missing and run every test, with the race detector
+	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -tags failpoints -timeout 20m ./internal/fail $(FAULTS)
+
+check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, gofumpt and the import rules
+	$(GO) vet ./...
+	$(GO) vet -tags failpoints ./...
+	$(call tool,$(STATICCHECK)) ./...
+	@echo "gofumpt -l ."; unformatted="$$($(call tool,$(GOFUMPT)) -l .)"; \
+		[ -z "$$unformatted" ] || { echo "not formatted: run $(call tool,$(GOFUMPT)) -w on" $$unformatted; exit 1; }
+	$(GO) test ./tests/arch
+
+bench: root setup binaries ## measure against plain tools and write docs/benchmarks.md
+	@$(GO) run ./tests/bench
+
+fuzz: ## run each fuzz target for 10 s, or as long as FUZZTIME says
+	@grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' . \
+		| sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | sort -u \
+		| while read -r dir target; do \
+			echo "$$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		done
+
+clean: ## remove what was built and cached in this folder
+	rm -rf bin .bin .cache
+
+root:
+	@[ "$$(id -u)" = 0 ] || { \
+		echo "This mounts file systems of its own in temporary files, so it needs root: sudo make $(MAKECMDGOALS)"; exit 1; }
+
+# The race detector needs a C compiler; nothing else here does.
+cc:
+	@deploy/setup.sh cc=gcc /usr/include/stdlib.h=libc6-dev
+
+.bin/%:
+	@mkdir -p $@.d
+	GOBIN=$(CURDIR)/$@.d $(GO) install $(filter %/$(subst -v,@v,$*),$(STATICCHECK) $(GOFUMPT))
+	@mv $@.d/* $@ && rmdir $@.d
