@@ -64,11 +64,14 @@ type Registry interface {
 	Bury(ctx context.Context, b Burial) (Cursor, error)
 
 	// Unbury undoes a Bury whose tombstone is still there. [Exists] if the name has been
-	// given to something else.
+	// given to something else, [Conflict] once a node has acknowledged the tombstone.
 	Unbury(ctx context.Context, tombstone UUID, op Op) (Cursor, error)
 
 	// Acknowledge records that node has destroyed what the tombstone allows. When every
-	// member has, the tombstone, and the branches and lines that it covers, are removed.
+	// member has, the tombstone, and the branches and lines that it covers, are removed,
+	// in small steps of which the tombstone is the last: while it is there, another call
+	// goes on where one was cut off. [Conflict] while a line that it covers is the origin
+	// of one that it does not cover: such a line cannot have been destroyed.
 	Acknowledge(ctx context.Context, tombstone UUID, node NodeID, members []NodeID) (Cursor, error)
 
 	// PutDot changes a dot's settings, collaborators or current branch. Its name and id
@@ -90,7 +93,8 @@ type Registry interface {
 	DropUser(ctx context.Context, id UserID) (Cursor, error)
 
 	// Ops returns entries of a dot's operation log, newest first, numbered below before
-	// (0: from the newest), at most limit. TrimOps removes those numbered below.
+	// (0: from the newest), at most limit. TrimOps removes those numbered below, but never
+	// the newest, which carries the numbering.
 	Ops(ctx context.Context, dot DotID, before uint64, limit int) ([]Op, error)
 	TrimOps(ctx context.Context, dot DotID, below uint64) error
 
@@ -116,9 +120,10 @@ type Registry interface {
 // Cursor is a place in the registry's history; greater is later. 0 is before all of it.
 type Cursor uint64
 
-// Update is a step of a watch.
+// Update is a step of a watch. A long listing comes as several updates: the first has
+// Reset, only the last has a Cursor, and the watcher knows everything once it has that.
 type Update struct {
-	Cursor  Cursor   // where the watcher is when it has taken Changes in
+	Cursor  Cursor   // where the watcher is when it has taken Changes in; 0: a listing goes on
 	Reset   bool     // forget everything first
 	Changes []Change // in the order they happened; those of one transaction in one update
 	Err     error    // the registry is out of reach; nothing else is set
