@@ -113,6 +113,9 @@ func (q *codecRequest) ReadRequest(args any) error {
 	}
 	decode := strictly
 	if strings.HasPrefix(q.envelope.Method, legacyPrefix) {
+		if _, takesNone := args.(*none); takesNone {
+			return nil
+		}
 		decode = json.Unmarshal
 	}
 	if err := decode(params, args); err != nil {

@@ -41,7 +41,6 @@ type Server struct {
 	Log     *slog.Logger         // audit lines and failures; nil: none
 	Metrics *prometheus.Registry // served at /metrics; nil: the server's own figures only
 	Hosts   []string             // names in a Host header besides loopback names and IP literals
-	Node    func() dotmesh.NodeID
 }
 
 // Serve answers at doors until ctx ends. Then no new calls are taken, streams end, and
