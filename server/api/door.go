@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"dotmesh.io/dotmesh"
-	"golang.org/x/sys/unix"
 )
 
 // A Door is where callers come in: a listener, and how they are known there.
@@ -125,7 +124,13 @@ func (d Door) String() string {
 	return "http://" + d.Addr().String()
 }
 
-// peerKey is where a connection's context keeps the process at its other end.
+// peer is the process at the other end of a connection to the local door.
+type peer struct {
+	uid uint32
+	pid int32
+}
+
+// peerKey is where a connection's context keeps its peer.
 type peerKey struct{}
 
 // identify asks the kernel who is at the other end of a connection to the local door.
@@ -134,21 +139,17 @@ func (d Door) identify(ctx context.Context, conn net.Conn) context.Context {
 	if !ok {
 		return ctx
 	}
-	raw, err := local.SyscallConn()
+	p, err := peerOf(local)
 	if err != nil {
-		return ctx // closed already: no request will come
+		return ctx // without a peer no request of this connection is let in
 	}
-	var peer *unix.Ucred
-	if cause := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); cause != nil || err != nil {
-		return ctx
-	}
-	return context.WithValue(ctx, peerKey{}, peer)
+	return context.WithValue(ctx, peerKey{}, p)
 }
 
 // localPrincipal is who comes in by the local door without naming themselves: the
 // administrator of this node, in the person of a process.
 func localPrincipal(ctx context.Context) (dotmesh.Principal, error) {
-	peer, ok := ctx.Value(peerKey{}).(*unix.Ucred)
+	p, ok := ctx.Value(peerKey{}).(peer)
 	if !ok {
 		return dotmesh.Principal{}, dotmesh.E("api.identify", dotmesh.Unauthenticated, "the kernel does not say who is calling; connect again")
 	}
@@ -157,6 +158,6 @@ func localPrincipal(ctx context.Context) (dotmesh.Principal, error) {
 		Name:     dotmesh.AdminNamespace,
 		Admin:    true,
 		Password: true, // whoever opens this socket may do what a password login may
-		Origin:   fmt.Sprintf("unix:uid=%d,pid=%d", peer.Uid, peer.Pid),
+		Origin:   fmt.Sprintf("unix:uid=%d,pid=%d", p.uid, p.pid),
 	}, nil
 }
