@@ -76,18 +76,15 @@ type Stash struct {
 
 // StashName returns the name of a stash of branch made at time at: the branch's name cut
 // to 36 bytes, the reason and the time in UTC; try 2 and above are appended, since two
-// stashes may fall into one second.
+// stashes may fall into one second. It cuts more where the number needs the room.
 func StashName(branch Name, reason StashReason, at time.Time, try int) Name {
-	if len(branch) > 36 {
-		branch = branch[:36]
-	}
 	word := "RESET"
 	if reason == StashDiverged {
 		word = "DIVERGED"
 	}
-	name := string(branch) + "-" + word + "-" + at.UTC().Format("20060102T150405Z")
+	end := "-" + word + "-" + at.UTC().Format("20060102T150405Z")
 	if try > 1 {
-		name += "-" + strconv.Itoa(try)
+		end += "-" + strconv.Itoa(try)
 	}
-	return Name(name)
+	return branch[:min(len(branch), 36, MaxName-len(end))] + Name(end)
 }

@@ -104,14 +104,18 @@ func (e *Error) Is(target error) bool {
 	return ok && kind == e.Kind
 }
 
-// KindOf returns the kind of the outermost [Error] in err's chain. A context's own errors
-// are [Canceled] and [Timeout]; any other error is [Internal], and nil has no kind.
+// KindOf returns the kind of the outermost [Error] in err's chain. A Kind by itself is its
+// own, a context's errors are [Canceled] and [Timeout]; any other error is [Internal], and
+// nil has no kind.
 func KindOf(err error) Kind {
 	if err == nil {
 		return ""
 	}
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind != "" {
 		return e.Kind
+	}
+	if kind, ok := errors.AsType[Kind](err); ok {
+		return kind
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
