@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/termsafe"
+)
+
+type branchOptions struct {
+	*env
+	target
+	Delete  bool
+	Stashes bool
+	Name    string
+}
+
+func newBranchCommand(e *env) *cobra.Command {
+	o := &branchOptions{env: e}
+	cmd := &cobra.Command{
+		Use:   "branch [-d NAME]",
+		Short: "List the branches of a dot, or delete one",
+		Long: `List the branches of a dot; a star marks the current one. "dm checkout -b" makes one.
+
+--stashes lists the stashes instead: branches that keep what a reset, a discard or an undo
+dropped, or what an old master wrote after it had lost a branch. A stash can be read,
+compared, and branched from.
+
+-d deletes a branch or a stash; "dm undo" brings it back until its retention ends. The
+branch master goes only with its dot.`,
+		Example: `  dm branch
+  dm branch --dot shop --stashes
+  dm branch -d try-migration`,
+		Args: func(cmd *cobra.Command, given []string) error {
+			if o.Delete {
+				return args(1, 1, "the name of a branch")(cmd, given)
+			}
+			if len(given) > 0 {
+				return usage(`dm branch takes a name only with -d; "dm checkout -b %s" makes a branch`, given[0])
+			}
+			return nil
+		},
+		ValidArgsFunction: first(e.completeBranches),
+		RunE: e.timed(func(ctx context.Context, args []string) error {
+			if o.Delete {
+				o.Name = args[0]
+				return runBranchDelete(ctx, o)
+			}
+			return runBranch(ctx, o)
+		}),
+	}
+	cmd.Flags().BoolVarP(&o.Delete, "delete", "d", false, "delete the branch or stash")
+	cmd.Flags().BoolVar(&o.Stashes, "stashes", false, "list the stashes")
+	cmd.MarkFlagsMutuallyExclusive("delete", "stashes")
+	e.scriptingFlag(cmd)
+	o.dotFlag(e, cmd)
+	return cmd
+}
+
+func runBranch(ctx context.Context, o *branchOptions) error {
+	s, err := o.connect()
+	if err != nil {
+		return err
+	}
+	dot, _, err := o.resolve(ctx, o.target)
+	if err != nil {
+		return err
+	}
+	detail, err := s.Dot(ctx, dot)
+	if err != nil {
+		return err
+	}
+	branches := slices.DeleteFunc(detail.All, func(b dotmesh.BranchStatus) bool { return (b.Stash != nil) != o.Stashes })
+	slices.SortFunc(branches, func(a, b dotmesh.BranchStatus) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return o.show(nonNil(branches), func() error {
+		switch {
+		case o.flags.Scripting:
+			branchScripting(o, branches)
+		case o.Stashes:
+			return stashText(o, branches)
+		default:
+			for _, b := range branches {
+				o.IO.Out.WriteString(star(b.Current) + string(b.Name) + "\n")
+			}
+		}
+		return nil
+	})
+}
+
+// branchScripting prints name, id, HEAD, master and, for a stash, its reason and expiry.
+func branchScripting(o *branchOptions, branches []dotmesh.BranchStatus) {
+	for _, b := range branches {
+		values := []string{string(b.Name), b.ID.String(), b.Pointer.Head.String(), string(b.Pointer.Master)}
+		if b.Stash != nil {
+			values = append(values, string(b.Stash.Reason), rfc3339(b.Stash.Expires))
+		}
+		fields(o.IO.Out, values...)
+	}
+}
+
+func stashText(o *branchOptions, stashes []dotmesh.BranchStatus) error {
+	if len(stashes) == 0 {
+		o.IO.say("No stashes.")
+		return nil
+	}
+	table := newTable(o.IO.Out)
+	row(table, "STASH", "REASON", "SERVER", "COMMITS", "MADE", "KEPT UNTIL")
+	for _, b := range stashes {
+		expires := "deleted"
+		if !b.Stash.Expires.IsZero() {
+			expires = stamp(b.Stash.Expires)
+		}
+		row(table, string(b.Name), termsafe.Line(string(b.Stash.Reason)), masterOf(&b), count(b.Pointer.Count), stamp(b.Stash.At), expires)
+	}
+	return table.Flush()
+}
+
+func runBranchDelete(ctx context.Context, o *branchOptions) error {
+	name, err := parseBranch(o.Name)
+	if err != nil {
+		return err
+	}
+	s, err := o.connect()
+	if err != nil {
+		return err
+	}
+	dot, _, err := o.resolve(ctx, o.target)
+	if err != nil {
+		return err
+	}
+	err = s.DeleteBranch(ctx, dotmesh.BranchRequest{Dot: dot, Branch: name})
+	if dotmesh.KindOf(err) == dotmesh.NotFound {
+		return branchNotFound(ctx, s, dot, name, err)
+	}
+	if err != nil {
+		return err
+	}
+	o.IO.say(`Deleted branch %s of %s; "dm undo" brings it back.`, name, dot)
+	return nil
+}
+
+// branchNotFound tells a missing branch from a missing dot.
+func branchNotFound(ctx context.Context, s dotmesh.Service, dot dotmesh.DotName, branch dotmesh.Name, err error) error {
+	if _, derr := s.Dot(ctx, dot); derr != nil {
+		return err
+	}
+	return dotmesh.E("dm", dotmesh.NotFound, `Branch does not exist: %s; "dm branch" shows those of %s`, branch, dot)
+}
