@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -31,7 +32,15 @@ func (s *stub) Whoami(context.Context) (dotmesh.User, error) {
 }
 
 func (s *stub) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.Commit, error) {
-	return s.commit(ctx, r)
+	switch {
+	case s.commit != nil:
+		return s.commit(ctx, r)
+	case r.Message == "yes":
+		return dotmesh.Commit{ID: r.ID}, nil
+	case r.Message == "broken":
+		return dotmesh.Commit{}, dotmesh.Wrap("stub", errors.New("open /secret/path: no"))
+	}
+	return dotmesh.Commit{}, dotmesh.E("stub", dotmesh.Busy, "no")
 }
 
 func (s *stub) Dots(ctx context.Context) ([]dotmesh.DotStatus, error) { return s.dots(ctx) }
@@ -58,7 +67,7 @@ func (g *gate) As(p dotmesh.Principal) dotmesh.Service {
 var alice = dotmesh.UserID{UUID: dotmesh.NewUUID()}
 
 // serve runs a server with both doors until the test ends.
-func serve(t testing.TB, g dotmesh.Gate) (unix, http string) {
+func serve(t testing.TB, g dotmesh.Gate) (unix, tcpURL string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	local, err := api.ListenLocal(ctx, filepath.Join(t.TempDir(), "dm.sock"))
@@ -70,7 +79,7 @@ func serve(t testing.TB, g dotmesh.Gate) (unix, http string) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	server := &api.Server{Gate: g}
+	server := &api.Server{Gate: g, Hosts: []string{"dots.example"}, Debug: http.NotFoundHandler()}
 	go func() { ended <- server.Serve(ctx, local, tcp) }()
 	t.Cleanup(func() {
 		cancel()

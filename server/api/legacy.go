@@ -22,15 +22,17 @@ const legacyPrefix = "DotmeshRPC."
 // service's to say. Where the original did harm, this does not: see docs/api.md.
 type legacy struct{}
 
-// legacyReads reports whether a DotmeshRPC.* method changes nothing.
+// legacyReads reports whether a DotmeshRPC.* method changes nothing. One that is not
+// listed is taken for one that does, and is written to the audit log.
 func legacyReads(method string) bool {
 	switch method {
-	case "AddCollaborator", "Branch", "Commit", "Create", "Delete", "DeleteUserMetadataField", "ForceBranchMasterById",
-		"MountCommit", "Procure", "RegisterNewUser", "RemoveCollaborator", "ResetApiKey", "RestoreEtcd", "Rollback",
-		"SetUserEmail", "SetUserMetadataField", "SwitchContainers", "UpdatePassword", "UpdateUserPassword":
-		return false
+	case "Ping", "Version", "Config", "CurrentUser", "AuthenticatedUser", "UserFromName", "UserFromEmail", "UserFromCustomerId",
+		"List", "ListWithContainers", "Get", "AllDotsAndBranches", "Exists", "Lookup", "CheckNameIsValid",
+		"GetReplicationLatencyForBranch", "LastModified", "Diff", "Commits", "CommitsById", "Branches",
+		"Containers", "ContainersById", "DumpInternalState":
+		return true
 	}
-	return true
+	return false
 }
 
 // yes is the result of a method that has nothing else to say.

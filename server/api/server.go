@@ -6,13 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"dotmesh.io/dotmesh"
 	"github.com/gorilla/rpc/v2"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -38,9 +35,14 @@ const (
 // before that and not changed after.
 type Server struct {
 	Gate    dotmesh.Gate
-	Log     *slog.Logger         // audit lines and failures; nil: none
-	Metrics *prometheus.Registry // served at /metrics; nil: the server's own figures only
-	Hosts   []string             // names in a Host header besides loopback names and IP literals
+	Log     *slog.Logger // audit lines and failures; nil: none
+	Hosts   []string     // names in a Host header besides loopback names and IP literals
+	Metrics http.Handler // answers GET /metrics; nil: nothing does
+	Debug   http.Handler // answers /debug/pprof/ at the local door only; nil: nothing does
+
+	// Observe is told of each call that ended: its method or path, the kind of its error
+	// and how long it took. It is called from many goroutines; nil: nobody is told.
+	Observe func(method string, kind dotmesh.Kind, took time.Duration)
 }
 
 // Serve answers at doors until ctx ends. Then no new calls are taken, streams end, and
@@ -57,24 +59,23 @@ func (s *Server) Serve(ctx context.Context, doors ...Door) error {
 
 // handler is a server that runs: what its doors have in common.
 type handler struct {
-	*Server
+	Server
 	stopping <-chan struct{} // closed when streams are to end
 	rpc      *rpc.Server
-	metrics  *metrics
 	turns    *turns
 	failures *failures
 }
 
 func newHandler(ctx context.Context, s *Server) *handler {
-	h := &handler{Server: s, stopping: ctx.Done(), turns: newTurns(), failures: newFailures()}
+	h := &handler{Server: *s, stopping: ctx.Done(), turns: newTurns(), failures: newFailures()}
 	if h.Log == nil {
-		server := *s
-		server.Log = slog.New(slog.DiscardHandler)
-		h.Server = &server
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	if h.Observe == nil {
+		h.Observe = func(string, dotmesh.Kind, time.Duration) {}
 	}
 	h.rpc = newRPC()
 	h.rpc.RegisterAfterFunc(h.audit)
-	h.metrics = newMetrics(s.Metrics)
 	return h
 }
 
@@ -97,7 +98,7 @@ func (h *handler) serve(ctx context.Context, door Door) error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn), // panics of handlers come here
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		ConnContext:       door.identify,
 	}
@@ -120,20 +121,19 @@ func (h *handler) serve(ctx context.Context, door Door) error {
 // routes are what is served at a door.
 func (h *handler) routes(door Door) http.Handler {
 	mux := http.NewServeMux()
-	figures := promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn)})
 	mux.HandleFunc("GET /check", check)
 	mux.Handle("/rpc", h.call(door, h.rpc))
-	mux.Handle("GET /metrics", h.call(door, figures))
 	mux.Handle("GET /events", h.stream(door, streamEvents))
 	mux.Handle("GET /dots", h.stream(door, streamDots))
 	mux.Handle("POST /diff", h.stream(door, streamDiff))
 	mux.Handle("GET /export", h.stream(door, streamEntries))
 	mux.Handle("GET /diff/{dot}", h.call(door, http.HandlerFunc(legacyDiff)))
 	mux.Handle("GET /diff/{dot}/{snapshot}", h.call(door, http.HandlerFunc(legacyDiff)))
-	if door.local {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if h.Metrics != nil {
+		mux.Handle("GET /metrics", h.call(door, h.Metrics))
+	}
+	if h.Debug != nil && door.local {
+		mux.Handle("GET /debug/pprof/", h.Debug)
 	}
 	return h.guard(door, mux)
 }

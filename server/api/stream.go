@@ -107,7 +107,7 @@ func (h *handler) stream(door Door, from source) http.Handler {
 		began := time.Now()
 		lines := &lineWriter{out: http.NewResponseController(w), w: w, buffer: bufio.NewWriterSize(w, 64<<10)}
 		err = h.copy(lines, from(r.WithContext(ctx)), cancel)
-		h.metrics.count(r.Pattern, err, time.Since(began))
+		h.Observe(r.Pattern, dotmesh.KindOf(err), time.Since(began))
 		lines.end(err, callOf(ctx).principal.Admin)
 	})
 }
