@@ -7,7 +7,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 
-BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X dotmesh.io/dotmesh/internal/build.version=$(VERSION)"
 CROSS = darwin-arm64 linux-arm64 windows-amd64
 
 FAULTS = $(if $(wildcard tests/faults),./tests/faults/...)
