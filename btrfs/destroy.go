@@ -1,0 +1,293 @@
+//go:build linux
+
+package btrfs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
+)
+
+// Drop destroys commits. It cannot be cut short once it has begun; after a crash some may
+// be gone and others not, and the next call goes on.
+func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh.CommitID) error {
+	return s.changing(ctx, "btrfs.Drop", func() error {
+		if _, err := s.line(line); err != nil {
+			return err
+		}
+		refs, err := s.present(line, commits)
+		if err != nil {
+			return err
+		}
+		release, err := s.claim(ctx, refs...)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return s.drop(refs)
+	})
+}
+
+// present returns the commits that are there.
+func (s *Store) present(line dotmesh.LineID, commits []dotmesh.CommitID) ([]dotmesh.Ref, error) {
+	var refs []dotmesh.Ref
+	for _, id := range commits {
+		r := dotmesh.Ref{Line: line, Commit: id}
+		there, err := s.has(r)
+		if err != nil {
+			return nil, err
+		}
+		if there && !id.IsZero() && !slices.Contains(refs, r) {
+			refs = append(refs, r)
+		}
+	}
+	return refs, nil
+}
+
+// claim keeps refs from being read until the function that is returned is called. It
+// refuses with Busy if one of them is mounted, read or an origin.
+func (s *Store) claim(ctx context.Context, refs ...dotmesh.Ref) (release func(), err error) {
+	paths := make([]string, len(refs))
+	for i, r := range refs {
+		paths[i] = inPool(r)
+	}
+	if err := s.children.free(refs...); err != nil {
+		return nil, err
+	}
+	release, err = s.pins.claim(refs...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.pool.unmounted(ctx, paths...); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+func (s *Store) drop(refs []dotmesh.Ref) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	if err := s.rememberAll(refs); err != nil {
+		return err
+	}
+	for _, r := range refs {
+		if err := fail.Point("btrfs.drop.before-ioctl"); err != nil {
+			return err
+		}
+		if err := destroySubvol(s.at(r)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := fail.Point("btrfs.drop.before-sync"); err != nil {
+		return err
+	}
+	if err := s.pool.sync(); err != nil {
+		return err
+	}
+	return s.kv.Update(func(tx dotmesh.KVWriter) error {
+		for _, r := range refs {
+			if err := tx.Delete(commitBucket, commitKey(r)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// rememberAll keeps the lineage of what is about to be destroyed, so that Diff and Usage
+// still find what its descendants have in common.
+func (s *Store) rememberAll(refs []dotmesh.Ref) error {
+	var lost []lineage
+	for _, r := range refs {
+		v, err := s.subvol(r)
+		if err != nil {
+			return err
+		}
+		lost = append(lost, v.lineage())
+	}
+	return s.kv.Update(func(tx dotmesh.KVWriter) error {
+		for _, l := range lost {
+			if err := remember(tx, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// DropHead destroys the head. Live would make a new one from the newest commit.
+func (s *Store) DropHead(ctx context.Context, line dotmesh.LineID) error {
+	return s.changing(ctx, "btrfs.DropHead", func() error {
+		r, err := s.line(line)
+		if err != nil {
+			return err
+		}
+		if there, err := s.has(head(line)); !there || err != nil {
+			return err
+		}
+		release, err := s.claim(ctx, head(line))
+		if err != nil {
+			return err
+		}
+		defer release()
+		if err := s.rememberAll([]dotmesh.Ref{head(line)}); err != nil {
+			return err
+		}
+		r.Headless = true
+		err = s.kv.Update(func(tx dotmesh.KVWriter) error { return putRecord(tx, line, r) })
+		if err != nil {
+			return err
+		}
+		if err := fail.Point("btrfs.drop-head.before-ioctl"); err != nil {
+			return err
+		}
+		if err := s.destroyTree(context.WithoutCancel(ctx), s.at(head(line))); err != nil {
+			return err
+		}
+		return s.pool.sync()
+	})
+}
+
+// Destroy hides a line and then removes it; a crash between is made good by the next Open.
+func (s *Store) Destroy(ctx context.Context, line dotmesh.LineID) error {
+	return s.changing(ctx, "btrfs.Destroy", func() error {
+		r, err := s.line(line)
+		if errors.Is(err, dotmesh.NotFound) && !r.Doomed {
+			return nil
+		}
+		if err != nil && !r.Doomed {
+			return err
+		}
+		if r.Doomed {
+			return s.destroyLine(context.WithoutCancel(ctx), line)
+		}
+		return s.doom(ctx, line, r)
+	})
+}
+
+// doom hides a line that nothing uses, and then destroys it.
+func (s *Store) doom(ctx context.Context, line dotmesh.LineID, r record) error {
+	ids, err := s.commits(ctx, line)
+	if err != nil {
+		return err
+	}
+	refs := []dotmesh.Ref{head(line)}
+	for _, id := range ids {
+		refs = append(refs, dotmesh.Ref{Line: line, Commit: id})
+	}
+	release, err := s.claim(ctx, refs...)
+	if err != nil {
+		return err
+	}
+	defer release()
+	r.Doomed = true
+	if err := s.kv.Update(func(tx dotmesh.KVWriter) error { return putRecord(tx, line, r) }); err != nil {
+		return err
+	}
+	if err := fail.Point("btrfs.destroy.after-mark"); err != nil {
+		return err
+	}
+	return s.destroyLine(context.WithoutCancel(ctx), line)
+}
+
+// destroyLine removes whatever is left of a line: its files first, and when those are
+// durably gone what the KV knows of it.
+func (s *Store) destroyLine(ctx context.Context, line dotmesh.LineID) error {
+	r, _, err := s.record(line)
+	if err != nil {
+		return err
+	}
+	ids, err := s.commits(ctx, line)
+	if err != nil {
+		return err
+	}
+	dir := s.lineDir(line)
+	for _, d := range []string{filepath.Join(dir, commitsName), dir} {
+		if err := s.destroyAllIn(ctx, d); err != nil {
+			return err
+		}
+	}
+	if err := removeDirs(filepath.Join(dir, commitsName), dir); err != nil {
+		return err
+	}
+	if err := fail.Point("btrfs.destroy.before-sync"); err != nil {
+		return err
+	}
+	if err := s.pool.sync(); err != nil {
+		return err
+	}
+	if err := s.kv.Update(func(tx dotmesh.KVWriter) error { return deleteLine(tx, line, ids) }); err != nil {
+		return err
+	}
+	s.children.remove(r.Origin, line)
+	s.sizes.forget(line)
+	return nil
+}
+
+// deleteLine removes what the KV knows of a line and its commits.
+func deleteLine(tx dotmesh.KVWriter, line dotmesh.LineID, commits []dotmesh.CommitID) error {
+	for _, id := range commits {
+		if err := tx.Delete(commitBucket, commitKey(dotmesh.Ref{Line: line, Commit: id})); err != nil {
+			return err
+		}
+	}
+	return tx.Delete(lineBucket, line.String())
+}
+
+// destroyAllIn destroys the subvolumes in a directory, if there is one.
+func (s *Store) destroyAllIn(ctx context.Context, dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if err == nil && e.Name() != commitsName {
+			err = s.destroyTree(ctx, filepath.Join(dir, e.Name()))
+		}
+	}
+	return err
+}
+
+// destroyTree destroys a subvolume and those that lie in it, innermost first. One that is
+// not there is no error.
+func (s *Store) destroyTree(ctx context.Context, path string) error {
+	v, err := subvolAt(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.destroyID(ctx, v.id)
+}
+
+func (s *Store) destroyID(ctx context.Context, id uint64) error {
+	nested, err := s.nested(ctx, id)
+	for _, n := range nested {
+		if err == nil {
+			err = s.destroyID(ctx, n.id)
+		}
+	}
+	if err == nil {
+		err = destroySubvolID(s.lines, id)
+	}
+	return err
+}
+
+// removeDirs removes empty directories; one that is not there is no error.
+func removeDirs(dirs ...string) error {
+	for _, d := range dirs {
+		if err := os.Remove(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+//go:build linux
+
+package btrfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
+)
+
+// Fork makes a line by one writable snapshot, whatever the size of the data.
+func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Origin) error {
+	return s.changing(ctx, "btrfs.Fork", func() error {
+		if line.IsZero() {
+			return dotmesh.E("", dotmesh.Invalid, "a line needs an id")
+		}
+		ctx := context.WithoutCancel(ctx)
+		r, found, err := s.record(line)
+		if err != nil {
+			return err
+		}
+		if found && r.Doomed { // a Destroy was cut short
+			if err := s.destroyLine(ctx, line); err != nil {
+				return err
+			}
+			found = false
+		}
+		there, err := s.made(ctx, line, r)
+		if err != nil {
+			return err
+		}
+		if there && (!found || r.Origin != origin) {
+			return dotmesh.E("", dotmesh.Exists, "line %s is there with another origin", line)
+		}
+		if there {
+			return nil
+		}
+		return s.fork(line, origin)
+	})
+}
+
+// made reports whether a line is whole.
+func (s *Store) made(ctx context.Context, line dotmesh.LineID, r record) (bool, error) {
+	there, err := s.has(head(line))
+	if err != nil || there || r.Headless {
+		return true, err
+	}
+	ids, err := s.commits(ctx, line)
+	return len(ids) > 0, err
+}
+
+func (s *Store) fork(line dotmesh.LineID, origin dotmesh.Origin) error {
+	if !origin.IsZero() {
+		if origin.Commit.IsZero() {
+			return dotmesh.E("", dotmesh.Invalid, "a line is forked from a commit; name one")
+		}
+		if err := s.committed(dotmesh.Ref(origin)); err != nil {
+			return err
+		}
+	}
+	err := s.kv.Update(func(tx dotmesh.KVWriter) error { return putRecord(tx, line, record{Origin: origin}) })
+	if err == nil {
+		err = fail.Point("btrfs.fork.after-record")
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(s.lineDir(line), commitsName), 0o700)
+	}
+	if err == nil {
+		err = s.makeHead(line, dotmesh.Ref(origin))
+	}
+	if err != nil {
+		return join(err, s.unfork(line))
+	}
+	s.children.add(origin, line)
+	return nil
+}
+
+// unfork takes back what a fork that failed has made.
+func (s *Store) unfork(line dotmesh.LineID) error {
+	if there, err := s.has(head(line)); there || err != nil {
+		return err
+	}
+	return join(
+		removeDirs(filepath.Join(s.lineDir(line), commitsName), s.lineDir(line)),
+		s.kv.Update(func(tx dotmesh.KVWriter) error { return tx.Delete(lineBucket, line.String()) }),
+	)
+}
+
+// makeHead makes a line's head from a commit, or empty. It is durable on return.
+func (s *Store) makeHead(line dotmesh.LineID, from dotmesh.Ref) error {
+	if err := fail.Point("btrfs.head.before-ioctl"); err != nil {
+		return err
+	}
+	path := s.at(head(line))
+	if !from.IsZero() {
+		if err := snapshot(s.at(from), path, false); err != nil {
+			return err
+		}
+		return fail.Point("btrfs.head.after-ioctl")
+	}
+	if err := createSubvol(path); err != nil {
+		return err
+	}
+	if err := fail.Point("btrfs.head.before-sync"); err != nil {
+		return err
+	}
+	if err := os.Chmod(path, 0o755); err != nil {
+		return err
+	}
+	return s.pool.sync()
+}
+
+// Live returns the head as a subvolume of the pool's device.
+func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, error) {
+	const op = "btrfs.Live"
+	var d dotmesh.Device
+	err := s.reading(ctx, op, func() (err error) {
+		if _, err := s.line(line); err != nil {
+			return err
+		}
+		d, err = s.device(head(line))
+		return err
+	})
+	if !errors.Is(err, dotmesh.NotFound) {
+		return d, err
+	}
+	err = s.changing(ctx, op, func() (err error) {
+		r, err := s.line(line)
+		if err != nil {
+			return err
+		}
+		if d, err = s.device(head(line)); !errors.Is(err, dotmesh.NotFound) {
+			return err
+		}
+		from, err := s.newest(context.WithoutCancel(ctx), line, r)
+		if err != nil {
+			return err
+		}
+		if err := s.makeHead(line, from); err != nil {
+			return err
+		}
+		d, err = s.device(head(line))
+		return err
+	})
+	if err != nil {
+		return dotmesh.Device{}, err
+	}
+	return d, nil
+}
+
+// View returns a commit as a subvolume of the pool's device.
+func (s *Store) View(ctx context.Context, r dotmesh.Ref) (d dotmesh.Device, err error) {
+	err = s.reading(ctx, "btrfs.View", func() (err error) {
+		if r.Commit.IsZero() {
+			return dotmesh.E("", dotmesh.Invalid, "a head is not viewed; name a commit")
+		}
+		if err := s.committed(r); err != nil {
+			return err
+		}
+		d, err = s.device(r)
+		d.ReadOnly = true
+		return err
+	})
+	if err != nil {
+		return dotmesh.Device{}, err
+	}
+	return d, nil
+}
+
+func (s *Store) device(r dotmesh.Ref) (dotmesh.Device, error) {
+	v, err := s.subvol(r)
+	if err != nil {
+		return dotmesh.Device{}, err
+	}
+	return dotmesh.Device{FSType: "btrfs", Source: s.pool.device, Data: fmt.Sprintf("subvolid=%d", v.id)}, nil
+}
+
+// Fence changes nothing: btrfs cannot stop who has a file open, so proving that nobody
+// has is all of it.
+func (s *Store) Fence(ctx context.Context, line dotmesh.LineID, _ bool) (dotmesh.Fencing, error) {
+	return dotmesh.NeedsHolders, s.reading(ctx, "btrfs.Fence", func() error {
+		_, err := s.line(line)
+		return err
+	})
+}

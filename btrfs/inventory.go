@@ -1,0 +1,248 @@
+//go:build linux
+
+package btrfs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
+
+	"dotmesh.io/dotmesh"
+)
+
+// census is what one look at two trees and the KV finds in a pool.
+type census struct {
+	lines   map[dotmesh.LineID]*counted
+	records map[dotmesh.LineID]record
+	metas   map[string][]byte // by commitKey
+}
+
+// counted is what lies in one line's directory.
+type counted struct {
+	head    bool
+	commits []countedCommit // oldest first
+	scratch []string        // paths from the top of the layout
+}
+
+type countedCommit struct {
+	id     dotmesh.CommitID
+	subvol uint64
+	guid   string
+}
+
+// Inventory scans the tree of the subvolume lines, which holds the directories, and the
+// tree of all roots, each once and in large pieces: its cost is that of reading them.
+func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error] {
+	return func(yield func(dotmesh.LineInfo, error) bool) {
+		var c *census
+		err := s.reading(ctx, "btrfs.Inventory", func() (err error) {
+			if err := s.takeTurn(ctx); err != nil {
+				return err
+			}
+			defer s.giveTurn()
+			c, err = s.count(ctx)
+			return err
+		})
+		if err != nil {
+			yield(dotmesh.LineInfo{}, err)
+			return
+		}
+		for line := range c.shown() {
+			if !yield(c.info(line), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Line returns one line as Inventory would, without the scan.
+func (s *Store) Line(ctx context.Context, line dotmesh.LineID) (info dotmesh.LineInfo, err error) {
+	err = s.reading(ctx, "btrfs.Line", func() error {
+		r, err := s.line(line)
+		if err != nil {
+			return err
+		}
+		info = dotmesh.LineInfo{ID: line, Origin: r.Origin}
+		if info.Head, err = s.has(head(line)); err != nil {
+			return err
+		}
+		info.Commits, err = s.commitInfos(ctx, line)
+		return err
+	})
+	if err != nil {
+		return dotmesh.LineInfo{}, err
+	}
+	return info, nil
+}
+
+func (s *Store) commitInfos(ctx context.Context, line dotmesh.LineID) ([]dotmesh.CommitInfo, error) {
+	ids, err := s.commits(ctx, line)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]dotmesh.CommitInfo, len(ids))
+	for i, id := range ids {
+		v, err := s.subvol(dotmesh.Ref{Line: line, Commit: id})
+		if err != nil {
+			return nil, err
+		}
+		infos[i] = dotmesh.CommitInfo{ID: id, GUID: v.guid()}
+	}
+	err = s.kv.View(func(tx dotmesh.KVReader) error {
+		for i, id := range ids {
+			infos[i].Meta = slices.Clone(tx.Get(commitBucket, commitKey(dotmesh.Ref{Line: line, Commit: id})))
+		}
+		return nil
+	})
+	return infos, err
+}
+
+// shown yields the lines that are there for others to see: not those being destroyed, nor
+// directories that somebody else made and that hold nothing.
+func (c *census) shown() iter.Seq[dotmesh.LineID] {
+	return func(yield func(dotmesh.LineID) bool) {
+		for line, l := range c.lines {
+			r, known := c.records[line]
+			if r.Doomed || !known && !l.whole(r) {
+				continue
+			}
+			if !yield(line) {
+				return
+			}
+		}
+	}
+}
+
+func (c *census) info(line dotmesh.LineID) dotmesh.LineInfo {
+	l := c.lines[line]
+	info := dotmesh.LineInfo{ID: line, Origin: c.records[line].Origin, Head: l.head}
+	for _, k := range l.commits {
+		meta := c.metas[commitKey(dotmesh.Ref{Line: line, Commit: k.id})]
+		info.Commits = append(info.Commits, dotmesh.CommitInfo{ID: k.id, GUID: k.guid, Meta: meta})
+	}
+	return info
+}
+
+// whole reports whether a line is more than what a crash left of a Fork.
+func (l *counted) whole(r record) bool { return l.head || len(l.commits) > 0 || r.Headless }
+
+// count takes the census. The caller has the turn, so that nothing changes meanwhile.
+func (s *Store) count(ctx context.Context) (*census, error) {
+	c := &census{
+		lines:   map[dotmesh.LineID]*counted{},
+		records: map[dotmesh.LineID]record{},
+		metas:   map[string][]byte{},
+	}
+	if err := s.kv.View(c.readKV); err != nil {
+		return nil, err
+	}
+	v, err := subvolOf(s.lines)
+	if err != nil {
+		return nil, err
+	}
+	f := newFinder(s.lines, largeSearch)
+	dirs, err := readDirs(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dirs {
+		if d.commits == "" && c.lines[d.line] == nil {
+			c.lines[d.line] = &counted{}
+		}
+	}
+	if err := c.readRoots(ctx, f, v.id, dirs); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *census) readKV(tx dotmesh.KVReader) error {
+	for key, value := range tx.Scan(lineBucket) {
+		id, err := dotmesh.ParseUUID(key)
+		if err != nil {
+			return &dotmesh.Error{Kind: dotmesh.Corrupt, Text: fmt.Sprintf("the record of line %q cannot be read", key), Err: err}
+		}
+		var r record
+		if err := decodeRecord(key, value, &r); err != nil {
+			return err
+		}
+		c.records[dotmesh.LineID{UUID: id}] = r
+	}
+	for key, value := range tx.Scan(commitBucket) {
+		c.metas[key] = slices.Clone(value)
+	}
+	return nil
+}
+
+// lineDir is a directory of the layout: a line's, or that of its commits.
+type lineDir struct {
+	line    dotmesh.LineID
+	commits string // commitsName for that of the commits
+}
+
+// readDirs returns the layout's directories by inode. Inodes are numbered upwards, so a
+// line's directory comes before what lies in it.
+func readDirs(ctx context.Context, f *finder) (map[uint64]lineDir, error) {
+	dirs := map[uint64]lineDir{}
+	err := f.search(ctx, all(ownTree, 0), func(i item) error {
+		if i.kind != inodeRef {
+			return nil
+		}
+		refs, err := parseRefs(i)
+		for _, r := range refs {
+			if id, bad := dotmesh.ParseUUID(r.name); bad == nil && r.dir == rootInode {
+				dirs[i.object] = lineDir{line: dotmesh.LineID{UUID: id}}
+			}
+			if above, ok := dirs[r.dir]; ok && above.commits == "" && r.name == commitsName {
+				dirs[i.object] = lineDir{line: above.line, commits: commitsName}
+			}
+		}
+		return err
+	})
+	return dirs, err
+}
+
+// readRoots sorts the subvolumes that lie in dirs into their lines. The item that holds a
+// subvolume's uuids comes before the one that says where it lies.
+func (c *census) readRoots(ctx context.Context, f *finder, lines uint64, dirs map[uint64]lineDir) error {
+	var id uint64
+	var guid string
+	err := f.search(ctx, all(rootTree, 0), func(i item) error {
+		switch {
+		case i.kind == rootItem:
+			r, err := parseRoot(i.data)
+			id, guid = i.object, guidOf(r.lineage.uuid, r.received)
+			return err
+		case i.kind != rootBackref || i.offset != lines || i.object != id:
+			return nil
+		}
+		at, err := parseRootRef(i.data)
+		if err != nil {
+			return err
+		}
+		if d, ok := dirs[at.dir]; ok {
+			c.lines[d.line].sort(d, at.name, id, guid)
+		}
+		return nil
+	})
+	for _, l := range c.lines {
+		slices.SortFunc(l.commits, func(a, b countedCommit) int { return cmp.Compare(a.subvol, b.subvol) })
+	}
+	return err
+}
+
+// sort puts a subvolume called name into what was counted of its line.
+func (l *counted) sort(d lineDir, name string, id uint64, guid string) {
+	commit, err := dotmesh.ParseCommitID(name)
+	switch {
+	case isScratch(name):
+		l.scratch = append(l.scratch, filepath.Join(linesName, d.line.String(), d.commits, name))
+	case d.commits == "" && name == headName:
+		l.head = true
+	case d.commits != "" && err == nil:
+		l.commits = append(l.commits, countedCommit{id: commit, subvol: id, guid: guid})
+	}
+}

@@ -1,0 +1,72 @@
+//go:build linux
+
+package btrfs
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"dotmesh.io/dotmesh"
+)
+
+// sweep removes what an earlier process left: scratch, lines that it was destroying,
+// forks without a head, metadata of snapshots that were never taken. What it does not
+// know, and holds anything, it leaves alone.
+func (s *Store) sweep(ctx context.Context) error {
+	c, err := s.count(ctx)
+	if err != nil {
+		return err
+	}
+	s.children = children{}
+	for line, r := range c.records {
+		if !r.Doomed {
+			s.children.add(r.Origin, line)
+		}
+	}
+	for line, l := range c.lines {
+		for _, path := range l.scratch {
+			if err := s.destroyTree(ctx, s.pool.path(path)); err != nil {
+				return err
+			}
+		}
+		if _, known := c.records[line]; !known && !l.whole(record{}) {
+			// Somebody else's directory stays if it is not empty.
+			if err := removeDirs(filepath.Join(s.lineDir(line), commitsName), s.lineDir(line)); err != nil && !errors.Is(err, errNotEmpty) {
+				return err
+			}
+		}
+	}
+	for line, r := range c.records {
+		l := c.lines[line]
+		if r.Doomed || (l == nil || !l.whole(r)) && !r.Headless {
+			if err := s.destroyLine(ctx, line); err != nil {
+				return err
+			}
+		}
+	}
+	return s.sweepMetas(c)
+}
+
+// sweepMetas removes metadata that no commit has.
+func (s *Store) sweepMetas(c *census) error {
+	for line, l := range c.lines {
+		if c.records[line].Doomed {
+			continue
+		}
+		for _, k := range l.commits {
+			delete(c.metas, commitKey(dotmesh.Ref{Line: line, Commit: k.id}))
+		}
+	}
+	if len(c.metas) == 0 {
+		return nil
+	}
+	return s.kv.Update(func(tx dotmesh.KVWriter) error {
+		for key := range c.metas {
+			if err := tx.Delete(commitBucket, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
