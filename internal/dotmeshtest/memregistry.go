@@ -23,6 +23,7 @@ const (
 
 // Registry is a registry in memory. Unlike a real one it can be told to fail.
 type Registry struct {
+	verbs.Calls
 	mu      sync.Mutex
 	items   map[string]verbs.Item
 	keys    []string // of items, sorted
@@ -48,12 +49,14 @@ type fault struct {
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{
+	r := &Registry{
 		items:   map[string]verbs.Item{},
 		cursor:  1,
 		faults:  map[string][]fault{},
 		changed: make(chan struct{}),
 	}
+	r.Calls = r.do
+	return r
 }
 
 // SetDown takes the quorum away or gives it back. While it is away every verb fails with
@@ -115,119 +118,6 @@ func (r *Registry) Close() error {
 // Confirm fails while the registry is down.
 func (r *Registry) Confirm(ctx context.Context) error {
 	_, err := r.do(ctx, "Confirm", func(*verbs.Tx) error { return nil })
-	return err
-}
-
-// Found implements [dotmesh.Registry].
-func (r *Registry) Found(ctx context.Context, cluster dotmesh.Cluster) (dotmesh.Cluster, error) {
-	var found dotmesh.Cluster
-	if _, err := r.do(ctx, "Found", verbs.Found(cluster, &found)); err != nil {
-		return dotmesh.Cluster{}, err
-	}
-	return found, nil
-}
-
-// PutNode implements [dotmesh.Registry].
-func (r *Registry) PutNode(ctx context.Context, node dotmesh.Node) (dotmesh.Cursor, error) {
-	return r.do(ctx, "PutNode", verbs.PutNode(node))
-}
-
-// Create implements [dotmesh.Registry].
-func (r *Registry) Create(ctx context.Context, c dotmesh.Creation) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Create", verbs.Create(c))
-}
-
-// Register implements [dotmesh.Registry].
-func (r *Registry) Register(ctx context.Context, reg dotmesh.Registration) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Register", verbs.Register(reg))
-}
-
-// Swing implements [dotmesh.Registry].
-func (r *Registry) Swing(ctx context.Context, s dotmesh.Swinging) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Swing", verbs.Swing(s))
-}
-
-// BeginMove implements [dotmesh.Registry].
-func (r *Registry) BeginMove(ctx context.Context, m dotmesh.Move) (dotmesh.Cursor, error) {
-	return r.do(ctx, "BeginMove", verbs.BeginMove(m))
-}
-
-// Release implements [dotmesh.Registry].
-func (r *Registry) Release(ctx context.Context, m dotmesh.Move, closing *dotmesh.Commit) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Release", verbs.Release(m, closing))
-}
-
-// Take implements [dotmesh.Registry].
-func (r *Registry) Take(ctx context.Context, m dotmesh.Move, position dotmesh.Position) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Take", verbs.Take(m, position))
-}
-
-// Abort implements [dotmesh.Registry].
-func (r *Registry) Abort(ctx context.Context, m dotmesh.Move) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Abort", verbs.Abort(m))
-}
-
-// Bury implements [dotmesh.Registry].
-func (r *Registry) Bury(ctx context.Context, b dotmesh.Burial) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Bury", verbs.Bury(b))
-}
-
-// Unbury implements [dotmesh.Registry].
-func (r *Registry) Unbury(ctx context.Context, tombstone dotmesh.UUID, op dotmesh.Op) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Unbury", verbs.Unbury(tombstone, op))
-}
-
-// Acknowledge implements [dotmesh.Registry].
-func (r *Registry) Acknowledge(ctx context.Context, tombstone dotmesh.UUID, node dotmesh.NodeID, members []dotmesh.NodeID) (dotmesh.Cursor, error) {
-	var steps []verbs.Verb
-	cursor, err := r.do(ctx, "Acknowledge", verbs.Acknowledge(tombstone, node, members, &steps))
-	for _, step := range steps {
-		if err == nil {
-			cursor, err = r.do(ctx, "Acknowledge", step)
-		}
-	}
-	return cursor, err
-}
-
-// PutDot implements [dotmesh.Registry].
-func (r *Registry) PutDot(ctx context.Context, expect, next dotmesh.Dot, op dotmesh.Op) (dotmesh.Cursor, error) {
-	return r.do(ctx, "PutDot", verbs.PutDot(expect, next, op))
-}
-
-// PutPosition implements [dotmesh.Registry].
-func (r *Registry) PutPosition(ctx context.Context, p dotmesh.Position) (dotmesh.Cursor, error) {
-	return r.do(ctx, "PutPosition", verbs.PutPosition(p))
-}
-
-// Attach implements [dotmesh.Registry].
-func (r *Registry) Attach(ctx context.Context, a dotmesh.Attachment) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Attach", verbs.Attach(a))
-}
-
-// Detach implements [dotmesh.Registry].
-func (r *Registry) Detach(ctx context.Context, node dotmesh.NodeID, volume string) (dotmesh.Cursor, error) {
-	return r.do(ctx, "Detach", verbs.Detach(node, volume))
-}
-
-// PutUser implements [dotmesh.Registry].
-func (r *Registry) PutUser(ctx context.Context, expect *dotmesh.User, next dotmesh.User) (dotmesh.Cursor, error) {
-	return r.do(ctx, "PutUser", verbs.PutUser(expect, next))
-}
-
-// DropUser implements [dotmesh.Registry].
-func (r *Registry) DropUser(ctx context.Context, id dotmesh.UserID) (dotmesh.Cursor, error) {
-	return r.do(ctx, "DropUser", verbs.DropUser(id))
-}
-
-// TrimOps implements [dotmesh.Registry].
-func (r *Registry) TrimOps(ctx context.Context, dot dotmesh.DotID, below uint64) error {
-	_, err := r.do(ctx, "TrimOps", verbs.TrimOps(dot, below))
-	return err
-}
-
-// TrimCommits implements [dotmesh.Registry].
-func (r *Registry) TrimCommits(ctx context.Context, line dotmesh.LineID, below uint64) error {
-	_, err := r.do(ctx, "TrimCommits", verbs.TrimCommits(line, below))
 	return err
 }
 

@@ -19,6 +19,9 @@ func (r *Registry) Watch(ctx context.Context, from dotmesh.Cursor) iter.Seq[dotm
 			if err != nil && !broken && !yield(dotmesh.Update{Err: err}) {
 				return
 			}
+			if err == nil && broken && len(updates) == 0 && !yield(dotmesh.Update{Cursor: from}) {
+				return
+			}
 			broken = err != nil
 			for _, u := range updates {
 				if !yield(u) {

@@ -46,6 +46,9 @@ func Do(ctx context.Context, b Backend, op string, verb Verb) (dotmesh.Cursor, e
 	var doubt error
 	for attempt := range attempts {
 		tx, err := decide(ctx, b, &wants, verb)
+		if doubt != nil && dotmesh.KindOf(err) == dotmesh.Unreachable && pause(ctx, attempt) == nil {
+			continue // whether it was done can be seen when the registry is back
+		}
 		if err != nil {
 			return 0, settle(op, doubt, err)
 		}

@@ -1,0 +1,13 @@
+package etcdstate_test
+
+import (
+	"testing"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/dotmeshtest"
+)
+
+func TestRegistry(t *testing.T) {
+	e := startEtcd(t)
+	dotmeshtest.RunRegistryTests(t, func(t *testing.T) dotmesh.Registry { return e.open(t, prefixOf(t)) })
+}

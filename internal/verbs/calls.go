@@ -1,0 +1,124 @@
+package verbs
+
+import (
+	"context"
+
+	"dotmesh.io/dotmesh"
+)
+
+// Calls carries out verbs by their names, and so has those methods of a
+// [dotmesh.Registry] that are verbs. Every registry embeds one.
+type Calls func(ctx context.Context, name string, verb Verb) (dotmesh.Cursor, error)
+
+// Found implements [dotmesh.Registry].
+func (call Calls) Found(ctx context.Context, cluster dotmesh.Cluster) (dotmesh.Cluster, error) {
+	var found dotmesh.Cluster
+	if _, err := call(ctx, "Found", Found(cluster, &found)); err != nil {
+		return dotmesh.Cluster{}, err
+	}
+	return found, nil
+}
+
+// PutNode implements [dotmesh.Registry].
+func (call Calls) PutNode(ctx context.Context, node dotmesh.Node) (dotmesh.Cursor, error) {
+	return call(ctx, "PutNode", PutNode(node))
+}
+
+// Create implements [dotmesh.Registry].
+func (call Calls) Create(ctx context.Context, c dotmesh.Creation) (dotmesh.Cursor, error) {
+	return call(ctx, "Create", Create(c))
+}
+
+// Register implements [dotmesh.Registry].
+func (call Calls) Register(ctx context.Context, reg dotmesh.Registration) (dotmesh.Cursor, error) {
+	return call(ctx, "Register", Register(reg))
+}
+
+// Swing implements [dotmesh.Registry].
+func (call Calls) Swing(ctx context.Context, s dotmesh.Swinging) (dotmesh.Cursor, error) {
+	return call(ctx, "Swing", Swing(s))
+}
+
+// BeginMove implements [dotmesh.Registry].
+func (call Calls) BeginMove(ctx context.Context, m dotmesh.Move) (dotmesh.Cursor, error) {
+	return call(ctx, "BeginMove", BeginMove(m))
+}
+
+// Release implements [dotmesh.Registry].
+func (call Calls) Release(ctx context.Context, m dotmesh.Move, closing *dotmesh.Commit) (dotmesh.Cursor, error) {
+	return call(ctx, "Release", Release(m, closing))
+}
+
+// Take implements [dotmesh.Registry].
+func (call Calls) Take(ctx context.Context, m dotmesh.Move, position dotmesh.Position) (dotmesh.Cursor, error) {
+	return call(ctx, "Take", Take(m, position))
+}
+
+// Abort implements [dotmesh.Registry].
+func (call Calls) Abort(ctx context.Context, m dotmesh.Move) (dotmesh.Cursor, error) {
+	return call(ctx, "Abort", Abort(m))
+}
+
+// Bury implements [dotmesh.Registry].
+func (call Calls) Bury(ctx context.Context, b dotmesh.Burial) (dotmesh.Cursor, error) {
+	return call(ctx, "Bury", Bury(b))
+}
+
+// Unbury implements [dotmesh.Registry].
+func (call Calls) Unbury(ctx context.Context, tombstone dotmesh.UUID, op dotmesh.Op) (dotmesh.Cursor, error) {
+	return call(ctx, "Unbury", Unbury(tombstone, op))
+}
+
+// Acknowledge implements [dotmesh.Registry].
+func (call Calls) Acknowledge(ctx context.Context, tombstone dotmesh.UUID, node dotmesh.NodeID, members []dotmesh.NodeID) (dotmesh.Cursor, error) {
+	var steps []Verb
+	cursor, err := call(ctx, "Acknowledge", Acknowledge(tombstone, node, members, &steps))
+	for _, step := range steps {
+		if err == nil {
+			cursor, err = call(ctx, "Acknowledge", step)
+		}
+	}
+	return cursor, err
+}
+
+// PutDot implements [dotmesh.Registry].
+func (call Calls) PutDot(ctx context.Context, expect, next dotmesh.Dot, op dotmesh.Op) (dotmesh.Cursor, error) {
+	return call(ctx, "PutDot", PutDot(expect, next, op))
+}
+
+// PutPosition implements [dotmesh.Registry].
+func (call Calls) PutPosition(ctx context.Context, p dotmesh.Position) (dotmesh.Cursor, error) {
+	return call(ctx, "PutPosition", PutPosition(p))
+}
+
+// Attach implements [dotmesh.Registry].
+func (call Calls) Attach(ctx context.Context, a dotmesh.Attachment) (dotmesh.Cursor, error) {
+	return call(ctx, "Attach", Attach(a))
+}
+
+// Detach implements [dotmesh.Registry].
+func (call Calls) Detach(ctx context.Context, node dotmesh.NodeID, volume string) (dotmesh.Cursor, error) {
+	return call(ctx, "Detach", Detach(node, volume))
+}
+
+// PutUser implements [dotmesh.Registry].
+func (call Calls) PutUser(ctx context.Context, expect *dotmesh.User, next dotmesh.User) (dotmesh.Cursor, error) {
+	return call(ctx, "PutUser", PutUser(expect, next))
+}
+
+// DropUser implements [dotmesh.Registry].
+func (call Calls) DropUser(ctx context.Context, id dotmesh.UserID) (dotmesh.Cursor, error) {
+	return call(ctx, "DropUser", DropUser(id))
+}
+
+// TrimOps implements [dotmesh.Registry].
+func (call Calls) TrimOps(ctx context.Context, dot dotmesh.DotID, below uint64) error {
+	_, err := call(ctx, "TrimOps", TrimOps(dot, below))
+	return err
+}
+
+// TrimCommits implements [dotmesh.Registry].
+func (call Calls) TrimCommits(ctx context.Context, line dotmesh.LineID, below uint64) error {
+	_, err := call(ctx, "TrimCommits", TrimCommits(line, below))
+	return err
+}
