@@ -28,7 +28,8 @@ type Registry interface {
 	// then every change in order, for as long as ctx lives. An update with Reset begins a
 	// new listing: whatever was known before and is not in it is gone. It is also what
 	// follows a gap, after which the watch goes on by itself. Lost connections are
-	// retried for as long as ctx lives and are told as updates with Err.
+	// retried for as long as ctx lives and are told once each, as an update with Err; the
+	// next update, which may hold no changes, says that the registry is back.
 	Watch(ctx context.Context, from Cursor) iter.Seq[Update]
 
 	// Found makes the cluster's record and the administrator's user, or returns the
