@@ -69,6 +69,19 @@ var _ dotmesh.Registry = (*Registry)(nil)
 // Open connects to etcd and returns once it has answered. It fails with
 // [dotmesh.Unreachable] if it does not within the context's deadline or 10 s.
 func Open(ctx context.Context, c Config) (*Registry, error) {
+	r, err := Connect(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.reach(ctx); err != nil {
+		return nil, dotmesh.Wrap("etcdstate.Open", errors.Join(err, r.Close()))
+	}
+	return r, nil
+}
+
+// Connect returns at once, and connects to etcd when it answers: a node must be able to
+// start without it. [dotmesh.Invalid] if the endpoints make no sense.
+func Connect(c Config) (*Registry, error) {
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
 	}
@@ -88,14 +101,11 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 		})},
 	})
 	if err != nil {
-		return nil, &dotmesh.Error{Op: "etcdstate.Open", Kind: dotmesh.Invalid, Err: err, Text: "the etcd endpoints cannot be used"}
+		return nil, &dotmesh.Error{Op: "etcdstate.Connect", Kind: dotmesh.Invalid, Err: err, Text: "the etcd endpoints cannot be used"}
 	}
 	r := &Registry{client: client, prefix: c.Prefix, log: c.Logger, epoch: time.Now()}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.Calls = r.do
-	if err := r.reach(ctx); err != nil {
-		return nil, dotmesh.Wrap("etcdstate.Open", errors.Join(err, r.Close()))
-	}
 	return r, nil
 }
 
