@@ -112,6 +112,10 @@ func (h *handler) call(door Door, next http.Handler) http.Handler {
 func (h *handler) admit(door Door, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
+		if err := h.awaitReady(r.Context()); err != nil {
+			refuse(w, err, false)
+			return
+		}
 		principal, secret, err := h.identify(door, r)
 		if err != nil {
 			h.Log.Info("login refused", "origin", origin(r), "kind", dotmesh.KindOf(err))

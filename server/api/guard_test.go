@@ -230,4 +230,3 @@ func TestWrongLoginsAreSlowedDown(t *testing.T) {
 		t.Errorf("another user got %d, want 200", status)
 	}
 }
-

@@ -20,6 +20,7 @@ const (
 	bodyTimeout   = 30 * time.Second // to send a request's body
 	callTimeout   = 5 * time.Minute  // for a call to be answered; a stream may last
 	lineTimeout   = 30 * time.Second // for a line of a stream to be taken
+	readyTimeout  = 10 * time.Second // for the node to be ready when the server has just started
 	stopTimeout   = 10 * time.Second // for calls to end when the server stops
 	heartbeat     = 10 * time.Second // of a stream that has nothing to say
 )
@@ -35,10 +36,11 @@ const (
 // before that and not changed after.
 type Server struct {
 	Gate    dotmesh.Gate
-	Log     *slog.Logger // audit lines and failures; nil: none
-	Hosts   []string     // names in a Host header besides loopback names and IP literals
-	Metrics http.Handler // answers GET /metrics; nil: nothing does
-	Debug   http.Handler // answers /debug/pprof/ at the local door only; nil: nothing does
+	Log     *slog.Logger    // audit lines and failures; nil: none
+	Ready   <-chan struct{} // calls wait until it is closed, and some seconds at most; nil: they do not
+	Hosts   []string        // names in a Host header besides loopback names and IP literals
+	Metrics http.Handler    // answers GET /metrics; nil: nothing does
+	Debug   http.Handler    // answers /debug/pprof/ at the local door only; nil: nothing does
 
 	// Observe is told of each call that ended: its method or path, the kind of its error
 	// and how long it took. It is called from many goroutines; nil: nobody is told.
@@ -121,7 +123,7 @@ func (h *handler) serve(ctx context.Context, door Door) error {
 // routes are what is served at a door.
 func (h *handler) routes(door Door) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /check", check)
+	mux.HandleFunc("GET /check", h.check)
 	mux.Handle("/rpc", h.call(door, h.rpc))
 	mux.Handle("GET /events", h.stream(door, streamEvents))
 	mux.Handle("GET /dots", h.stream(door, streamDots))
@@ -138,8 +140,44 @@ func (h *handler) routes(door Door) http.Handler {
 	return h.guard(door, mux)
 }
 
-// check says that the server answers.
-func check(w http.ResponseWriter, _ *http.Request) {
+// check says whether calls can be answered.
+func (h *handler) check(w http.ResponseWriter, _ *http.Request) {
+	if !h.ready() {
+		refuse(w, errStarting(), false)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("OK\n")) // who asked is gone: nobody is left to tell
+}
+
+func errStarting() error {
+	return dotmesh.E("api.ready", dotmesh.Unreachable, "the server is starting: it waits for its registry; try again in some seconds, and look into its log if that does not help")
+}
+
+func (h *handler) ready() bool {
+	select {
+	case <-h.Ready:
+		return true
+	default:
+		return h.Ready == nil
+	}
+}
+
+// awaitReady returns when calls can be answered.
+func (h *handler) awaitReady(ctx context.Context) error {
+	if h.ready() {
+		return nil
+	}
+	patience := time.NewTimer(readyTimeout)
+	defer patience.Stop()
+	select {
+	case <-h.Ready:
+		return nil
+	case <-patience.C:
+		return errStarting()
+	case <-h.stopping:
+		return errStarting()
+	case <-ctx.Done():
+		return dotmesh.Wrap("api.ready", ctx.Err())
+	}
 }
