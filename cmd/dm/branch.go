@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/internal/termsafe"
 )
 
 type branchOptions struct {
@@ -114,7 +113,7 @@ func stashText(o *branchOptions, stashes []dotmesh.BranchStatus) error {
 		if !b.Stash.Expires.IsZero() {
 			expires = stamp(b.Stash.Expires)
 		}
-		row(table, string(b.Name), termsafe.Line(string(b.Stash.Reason)), masterOf(&b), count(b.Pointer.Count), stamp(b.Stash.At), expires)
+		row(table, string(b.Name), string(b.Stash.Reason), masterOf(&b), count(b.Pointer.Count), stamp(b.Stash.At), expires)
 	}
 	return table.Flush()
 }

@@ -71,8 +71,8 @@ func runClusterStatus(ctx context.Context, e *env) error {
 		if e.flags.Scripting {
 			for i := range nodes {
 				n := &nodes[i]
-				fields(e.IO.Out, string(n.ID), string(n.Name), reach(n), termsafe.Line(n.Version), termsafe.Line(n.Node.Pool),
-					strconv.FormatInt(n.Pool.Size, 10), strconv.FormatInt(n.Pool.Free, 10), termsafe.Line(strings.Join(n.Addresses, ",")))
+				fields(e.IO.Out, string(n.ID), string(n.Name), reach(n), n.Version, n.Node.Pool,
+					strconv.FormatInt(n.Pool.Size, 10), strconv.FormatInt(n.Pool.Free, 10), strings.Join(n.Addresses, ","))
 			}
 			return nil
 		}
@@ -85,8 +85,8 @@ func writeNodes(e *env, nodes []dotmesh.NodeStatus) error {
 	row(table, "  NODE", "ID", "STATE", "VERSION", "SIZE", "FREE", "POOL")
 	for i := range nodes {
 		n := &nodes[i]
-		row(table, star(n.Self)+string(n.Name), string(n.ID), reach(n), termsafe.Line(n.Version),
-			size(n.Pool.Size), size(n.Pool.Free), termsafe.Line(n.Node.Pool))
+		row(table, star(n.Self)+string(n.Name), string(n.ID), reach(n), n.Version,
+			size(n.Pool.Size), size(n.Pool.Free), n.Node.Pool)
 	}
 	return table.Flush()
 }

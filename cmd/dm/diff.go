@@ -73,7 +73,7 @@ func (o *diffOptions) print(c dotmesh.FileChange) error {
 	case o.flags.Output == formatYAML:
 		return writeYAML(o.IO.Out, []dotmesh.FileChange{c}) // lists that follow each other are one list
 	case o.flags.Scripting:
-		fields(o.IO.Out, termsafe.Line(string(c.Kind)), strconv.FormatInt(c.Size, 10), termsafe.Line(c.Path))
+		fields(o.IO.Out, string(c.Kind), strconv.FormatInt(c.Size, 10), c.Path)
 	default:
 		letter, colour := changeMark(c.Kind)
 		o.IO.Out.WriteString(o.IO.paint(colour, letter+" "+termsafe.Line(c.Path)) + "\n")

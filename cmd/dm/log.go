@@ -62,7 +62,7 @@ func runLog(ctx context.Context, o *logOptions) error {
 		for i := range commits {
 			if o.flags.Scripting {
 				c := &commits[i]
-				fields(o.IO.Out, c.ID.String(), termsafe.Line(c.Author), nanoseconds(c), termsafe.Line(string(c.Kind)), termsafe.Line(c.Message))
+				fields(o.IO.Out, c.ID.String(), c.Author, nanoseconds(c), string(c.Kind), c.Message)
 			} else {
 				o.printCommit(o.IO.Out, &commits[i])
 			}

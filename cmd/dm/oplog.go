@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/internal/termsafe"
 )
 
 type opLogOptions struct {
@@ -59,8 +58,8 @@ func runOpLog(ctx context.Context, o *opLogOptions) error {
 	return o.show(nonNil(ops), func() error {
 		if o.flags.Scripting {
 			for _, op := range ops {
-				fields(o.IO.Out, count(op.N), rfc3339(op.Time), termsafe.Line(op.By), termsafe.Line(string(op.Verb)), string(op.Name),
-					op.Old.Commit.String(), op.New.Commit.String(), undoes(op.Undoes), termsafe.Line(op.Why))
+				fields(o.IO.Out, count(op.N), rfc3339(op.Time), op.By, string(op.Verb), string(op.Name),
+					op.Old.Commit.String(), op.New.Commit.String(), undoes(op.Undoes), op.Why)
 			}
 			return nil
 		}
@@ -95,12 +94,12 @@ func (o *opLogOptions) printOps(ops []dotmesh.Op) error {
 	row(table, "N", "TIME", "BY", "WHAT", "BRANCH", "FROM", "TO", "WHY")
 	for i := range ops {
 		op := &ops[i]
-		what := termsafe.Line(string(op.Verb))
+		what := string(op.Verb)
 		if op.Undoes != 0 {
 			what += " " + count(op.Undoes)
 		}
-		row(table, count(op.N), stamp(op.Time), orDash(termsafe.Line(op.By)), what, orDash(string(op.Name)),
-			orDash(short(op.Old.Commit)), orDash(short(op.New.Commit)), termsafe.Line(op.Why))
+		row(table, count(op.N), stamp(op.Time), orDash(op.By), what, orDash(string(op.Name)),
+			orDash(short(op.Old.Commit)), orDash(short(op.New.Commit)), op.Why)
 	}
 	return table.Flush()
 }

@@ -290,10 +290,11 @@ func stamp(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// fields writes one line for scripts: a tab after every field, the last one too.
+// fields writes one line for scripts: a tab after every field, the last one too. No value
+// can hold a tab or end the line.
 func fields(w io.StringWriter, values ...string) {
 	for _, v := range values {
-		w.WriteString(v)
+		w.WriteString(termsafe.Line(v))
 		w.WriteString("\t")
 	}
 	w.WriteString("\n")
@@ -315,8 +316,11 @@ func plural(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// row writes a line of a table.
+// row writes a line of a table. No cell can hold a tab or end the line.
 func row(w io.Writer, cells ...string) {
+	for i, cell := range cells {
+		cells[i] = termsafe.Line(cell)
+	}
 	io.WriteString(w, strings.Join(cells, "\t")+"\n")
 }
 
