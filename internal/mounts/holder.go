@@ -49,12 +49,12 @@ func Identify(dir string) (FS, error) {
 	if err != nil {
 		return FS{}, dotmesh.Wrap(op, err)
 	}
-	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == spot.mount })
-	if i < 0 || !beneath(real, entries[i].Target) {
+	m := find(entries, spot.mount)
+	if m == nil || !beneath(real, m.Target) {
 		return FS{}, dotmesh.E(op, dotmesh.NotFound, "%s is not inside any mount of this mount namespace", dir)
 	}
-	rest := strings.TrimPrefix(real, entries[i].Target)
-	return FS{Dev: spot.dev, Super: entries[i].Dev, Root: path.Join(entries[i].Root, rest)}, nil
+	rest := strings.TrimPrefix(real, m.Target)
+	return FS{Dev: spot.dev, Super: m.Dev, Root: path.Join(m.Root, rest)}, nil
 }
 
 // holds reports whether e mounts this file system or a directory of it.
@@ -79,10 +79,9 @@ func (h Holder) String() string {
 // Holders returns who holds file system f: for each mount namespace that has a process
 // every mount of f or of a directory in it, with the lowest process id in that namespace;
 // and each process that has something of f open, mapped, running, or as its working or
-// root directory. Left out are the mounts at own, in our own mount namespace only.
+// root directory. Left out are the mounts at own, in our own mount namespace, and the
+// copies of them that the kernel made in others and will take away together with them.
 //
-// The kernel copies mounts to namespaces that ask for it and takes the copies along when
-// ours is unmounted; so before Unmount only Open tells of a user, after it Mount does too.
 // What begins while it looks may be missed, so take away what it could begin from first:
 // after Unmount, an empty answer means that no process can write. Not seen are mount
 // namespaces without a process and, in a container, processes of other pid namespaces.
@@ -95,8 +94,10 @@ func Holders(ctx context.Context, f FS, own ...string) ([]Holder, error) {
 		return nil, dotmesh.Wrap(op, err)
 	}
 	s := newScan(func(where spot) bool { return where.dev == f.Dev }, f.holds)
-	for _, e := range entries {
-		s.mounts[e.ID] = slices.Contains(own, e.Target)
+	for i, e := range entries {
+		if slices.Contains(own, e.Target) {
+			s.spare(&entries[i], entries)
+		}
 	}
 	found, err := s.search(ctx)
 	return found, dotmesh.Wrap(op, err)
@@ -113,8 +114,7 @@ func inUse(ctx context.Context, op string, e *Entry) error {
 			return dotmesh.E(op, dotmesh.Busy, "%s is in use: %s is mounted beneath it; unmount that first", e.Target, b.Target)
 		}
 	}
-	s := newScan(func(where spot) bool { return where.mount == e.ID }, func(*Entry) bool { return false })
-	holders, err := s.search(ctx)
+	holders, err := users(ctx, e)
 	if err != nil {
 		return dotmesh.Wrap(op, err)
 	}
@@ -122,6 +122,20 @@ func inUse(ctx context.Context, op string, e *Entry) error {
 		return dotmesh.E(op, dotmesh.Busy, "%s is in use, though not by any process: look for a loop device, swap file or socket on it", e.Target)
 	}
 	return dotmesh.E(op, dotmesh.Busy, "%s is in use: %s; stop it first", e.Target, Describe(holders))
+}
+
+// users returns who uses the mount e itself or, if nobody does, one of its copies.
+func users(ctx context.Context, e *Entry) ([]Holder, error) {
+	s := newScan(func(where spot) bool { return where.mount == e.ID }, func(*Entry) bool { return false })
+	holders, err := s.search(ctx)
+	if err != nil || len(holders) > 0 {
+		return holders, err
+	}
+	f, err := Identify(e.Target)
+	if err != nil {
+		return nil, err
+	}
+	return Holders(ctx, f, e.Target)
 }
 
 // Describe names the first few holders in one line.
@@ -158,15 +172,46 @@ type scan struct {
 	wantedMount func(*Entry) bool
 	processes   map[int]bool    // looked into
 	spaces      map[string]bool // mount namespaces whose table was read
-	mounts      map[uint64]bool // by mount id: reported already, or not to be reported
+	mounts      map[uint64]bool // by id: reported already, or not to be
+	copies      map[copied]bool // what is a copy of a mount that is not to be reported
 	found       []Holder
 }
 
 func newScan(wanted func(spot) bool, wantedMount func(*Entry) bool) *scan {
 	return &scan{
 		wanted: wanted, wantedMount: wantedMount,
-		processes: map[int]bool{}, spaces: map[string]bool{}, mounts: map[uint64]bool{},
+		processes: map[int]bool{}, spaces: map[string]bool{}, mounts: map[uint64]bool{}, copies: map[copied]bool{},
 	}
+}
+
+// copied is what all copies of a mount have in common: what they show, and that their
+// parents belong to one group or get copies from it. A container's bind mount of the same
+// directory has another parent.
+type copied struct {
+	group, dev uint64
+	root       string
+}
+
+// spare leaves e out, and its copies. entries is the table that e is from.
+func (s *scan) spare(e *Entry, entries []Entry) {
+	s.mounts[e.ID] = true
+	if parent := find(entries, e.Parent); parent != nil && parent.Shared != 0 {
+		s.copies[copied{parent.Shared, e.Dev, e.Root}] = true
+	}
+}
+
+// spared reports whether e, from the table entries, is to be left out.
+func (s *scan) spared(e *Entry, entries []Entry) bool {
+	parent := find(entries, e.Parent)
+	return s.mounts[e.ID] || parent != nil &&
+		(s.copies[copied{parent.Shared, e.Dev, e.Root}] || s.copies[copied{parent.Master, e.Dev, e.Root}])
+}
+
+func find(entries []Entry, id uint64) *Entry {
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == id }); i >= 0 {
+		return &entries[i]
+	}
+	return nil
 }
 
 // search looks into every process once, and then into those that were born meanwhile: a
@@ -238,7 +283,7 @@ func (s *scan) table(pid int, thread string) error {
 	}
 	s.spaces[space] = true
 	for i, e := range entries {
-		if s.wantedMount(&entries[i]) && !s.mounts[e.ID] {
+		if s.wantedMount(&entries[i]) && !s.spared(&entries[i], entries) {
 			s.mounts[e.ID] = true
 			s.found = append(s.found, Holder{PID: pid, Command: command(pid), Mount: e.Target})
 		}

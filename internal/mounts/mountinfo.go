@@ -38,6 +38,8 @@ type Entry struct {
 	Root    string // what of the superblock is mounted: a subvolume, a directory, "/" for all
 	Target  string // the mount point, as seen from the process's root
 	Options string // of this mount, such as "rw,nosuid,noatime"
+	Shared  uint64 // the group of mounts that what is mounted below it is copied to and from; 0: none
+	Master  uint64 // the group that it gets copies from, and gives none; 0: none
 	FSType  string
 	Source  string // may be empty
 	Super   string // options of the superblock, such as "rw,subvolid=256,subvol=/a"
@@ -117,11 +119,26 @@ func parseLine(line string) (Entry, bool) {
 	if err1 != nil || err2 != nil || !ok {
 		return Entry{}, false
 	}
+	shared, ok1 := group(left[6:], "shared:")
+	master, ok2 := group(left[6:], "master:")
 	return Entry{
 		ID: id, Parent: parent, Dev: dev,
 		Root: unescape(left[3]), Target: unescape(left[4]), Options: unescape(left[5]),
+		Shared: shared, Master: master,
 		FSType: unescape(right[0]), Source: unescape(right[1]), Super: unescape(right[2]),
-	}, true
+	}, ok1 && ok2
+}
+
+// group returns the number of the tag that begins with prefix, 0 if there is none. Tags
+// that nobody knows yet are no fault.
+func group(tags []string, prefix string) (uint64, bool) {
+	for _, tag := range tags {
+		if number, ok := strings.CutPrefix(tag, prefix); ok {
+			n, err := strconv.ParseUint(number, 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, true
 }
 
 func parseDev(s string) (uint64, bool) {

@@ -23,12 +23,12 @@ func TestParse(t *testing.T) {
 			`97 28 0:45 /lines/a/live /data/mnt/b rw,nosuid,nodev,noatime shared:7 - btrfs /dev/loop0 rw,subvolid=256,subvol=/lines/a/live`,
 			mounts.Entry{
 				ID: 97, Parent: 28, Dev: unix.Mkdev(0, 45), Root: "/lines/a/live", Target: "/data/mnt/b",
-				Options: "rw,nosuid,nodev,noatime", FSType: "btrfs", Source: "/dev/loop0", Super: "rw,subvolid=256,subvol=/lines/a/live",
+				Options: "rw,nosuid,nodev,noatime", Shared: 7, FSType: "btrfs", Source: "/dev/loop0", Super: "rw,subvolid=256,subvol=/lines/a/live",
 			},
 		},
 		"many optional fields": {
 			`1 2 8:1 / / rw shared:1 master:2 propagate_from:3 unbindable - ext4 /dev/sda1 rw`,
-			mounts.Entry{ID: 1, Parent: 2, Dev: unix.Mkdev(8, 1), Root: "/", Target: "/", Options: "rw", FSType: "ext4", Source: "/dev/sda1", Super: "rw"},
+			mounts.Entry{ID: 1, Parent: 2, Dev: unix.Mkdev(8, 1), Root: "/", Target: "/", Options: "rw", Shared: 1, Master: 2, FSType: "ext4", Source: "/dev/sda1", Super: "rw"},
 		},
 		"an empty source": {
 			`1 2 0:1 / /x rw - tmpfs  rw`,
@@ -51,7 +51,7 @@ func TestParse(t *testing.T) {
 func TestParseRefusesWhatItCannotRead(t *testing.T) {
 	for _, line := range []string{
 		"", "1 2 0:1 / /x rw", "1 2 0:1 / rw - tmpfs x rw", "1 2 0:1 / /x rw - tmpfs x", "-1 2 0:1 / /x rw - tmpfs x rw",
-		"1 2 0 / /x rw - tmpfs x rw", "1 2 0:99999999999 / /x rw - tmpfs x rw", "a b c d e f - g h i",
+		"1 2 0 / /x rw - tmpfs x rw", "1 2 0:1 / /x rw shared:x - tmpfs x rw", "1 2 0:99999999999 / /x rw - tmpfs x rw", "a b c d e f - g h i",
 	} {
 		good := "1 2 0:1 / /x rw - tmpfs x rw\n"
 		_, err := mounts.Parse(strings.NewReader(good + line + "\n" + good))
@@ -94,6 +94,6 @@ func FuzzParse(f *testing.F) {
 
 func format(e mounts.Entry) string {
 	escape := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace
-	return fmt.Sprintf("%d %d %d:%d %s %s %s shared:1 - %s %s %s\n", e.ID, e.Parent, unix.Major(e.Dev), unix.Minor(e.Dev),
-		escape(e.Root), escape(e.Target), escape(e.Options), escape(e.FSType), escape(e.Source), escape(e.Super))
+	return fmt.Sprintf("%d %d %d:%d %s %s %s shared:%d unknown:1 master:%d - %s %s %s\n", e.ID, e.Parent, unix.Major(e.Dev), unix.Minor(e.Dev),
+		escape(e.Root), escape(e.Target), escape(e.Options), e.Shared, e.Master, escape(e.FSType), escape(e.Source), escape(e.Super))
 }

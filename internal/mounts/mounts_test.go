@@ -286,20 +286,60 @@ func TestHoldersAreFoundInOtherMountNamespaces(t *testing.T) {
 	}
 }
 
-func TestCopiesInOtherNamespacesGoWithOurMount(t *testing.T) {
-	shared := mount(t, tmpfs)
-	check(t, unix.Mount("", shared, "", unix.MS_SHARED, ""))
-	target := filepath.Join(shared, "mnt")
+// shared returns a path to mount at whose mounts are copied to namespaces that ask for it.
+func shared(t testing.TB) string {
+	t.Helper()
+	parent := mount(t, tmpfs)
+	check(t, unix.Mount("", parent, "", unix.MS_SHARED, ""))
+	target := filepath.Join(parent, "mnt")
 	t.Cleanup(func() { check(t, mounts.Unmount(context.Background(), target)) })
-	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo ready; exec cat")
-	check(t, mounts.Mount(t.Context(), tmpfs, target))
-	fs := identify(t, target)
-	if got := holders(t, fs, pid); len(got) != 1 || got[0].Mount != target || got[0].Open != "" {
-		t.Errorf("got %+v, want a copy at %s", got, target)
+	return target
+}
+
+func TestCopiesInOtherNamespacesGoWithOurMount(t *testing.T) {
+	for _, propagation := range []string{"slave", "shared"} {
+		t.Run(propagation, func(t *testing.T) {
+			target := shared(t)
+			pid := child(t, "/", "unshare", "--mount", "--propagation", propagation, "sh", "-c", "echo ready; exec cat")
+			check(t, mounts.Mount(t.Context(), tmpfs, target))
+			fs := identify(t, target)
+			if got := holders(t, fs, pid); len(got) != 1 || got[0].Mount != target || got[0].Open != "" {
+				t.Errorf("got %+v, want a copy at %s", got, target)
+			}
+			if got := holders(t, fs, pid, target); len(got) != 0 {
+				t.Errorf("got %+v, though it is a copy of our own", got)
+			}
+			check(t, mounts.Unmount(t.Context(), target))
+			if got := holders(t, fs, pid); len(got) != 0 {
+				t.Errorf("got %+v, want nobody", got)
+			}
+		})
 	}
+}
+
+func TestACopyThatIsUsedIsNotTakenAway(t *testing.T) {
+	target := shared(t)
+	check(t, mounts.Mount(t.Context(), tmpfs, target))
+	script := "cd " + target + "; exec 3>held; cd /; echo ready; exec cat"
+	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", script)
+	if got := holders(t, identify(t, target), pid, target); len(got) != 1 || got[0].Open != target+"/held" {
+		t.Errorf("got %+v, want the open file", got)
+	}
+	wantKind(t, mounts.Unmount(t.Context(), target), dotmesh.Busy, "(cat)", "held")
+	only(t, target)
+}
+
+func TestABindMountInAContainerIsNoCopy(t *testing.T) {
+	target, inside := shared(t), t.TempDir()
+	check(t, mounts.Mount(t.Context(), tmpfs, target))
+	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", "mount --bind "+target+" "+inside+"; echo ready; exec cat")
+	if got := holders(t, identify(t, target), pid, target); len(got) != 1 || got[0].Mount != inside {
+		t.Errorf("got %+v, want the mount at %s", got, inside)
+	}
+	fs := identify(t, target)
 	check(t, mounts.Unmount(t.Context(), target))
-	if got := holders(t, fs, pid); len(got) != 0 {
-		t.Errorf("got %+v, want nobody", got)
+	if got := holders(t, fs, pid); len(got) != 1 || got[0].Mount != inside {
+		t.Errorf("got %+v, want the mount at %s still", got, inside)
 	}
 }
 
