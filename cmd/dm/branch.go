@@ -35,6 +35,9 @@ branch master goes only with its dot.`,
   dm branch --dot shop --stashes
   dm branch -d try-migration`,
 		Args: func(cmd *cobra.Command, given []string) error {
+			if o.Delete && o.Stashes {
+				return usage("-d and --stashes cannot both be had; a stash is deleted like a branch")
+			}
 			if o.Delete {
 				return args(1, 1, "the name of a branch")(cmd, given)
 			}
@@ -54,7 +57,6 @@ branch master goes only with its dot.`,
 	}
 	cmd.Flags().BoolVarP(&o.Delete, "delete", "d", false, "delete the branch or stash")
 	cmd.Flags().BoolVar(&o.Stashes, "stashes", false, "list the stashes")
-	cmd.MarkFlagsMutuallyExclusive("delete", "stashes")
 	e.scriptingFlag(cmd)
 	o.dotFlag(e, cmd)
 	return cmd

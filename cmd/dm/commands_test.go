@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/build"
 )
 
 const (
@@ -109,9 +110,9 @@ master-RESET-20261122T101500Z  reset   node-1  3        2026-11-22 10:15:00  202
 				"latency\t00000000000000b2\treplica\tmissing: out of reach, 2 snaps (v4)\t" + idSecond + "\n",
 		},
 		"version has six words after its first line": {
-			"version", "Current remote: local\n\nClient:\n\tVersion: " + clientVersion() + "\nServer:\n\tVersion: 1.0\n",
+			"version", "Current remote: local\n\nClient:\n\tVersion: " + build.Version() + "\nServer:\n\tVersion: 1.0\n",
 		},
-		"version --client":             {"version --client", "Client:\n\tVersion: " + clientVersion() + "\n"},
+		"version --client":             {"version --client", "Client:\n\tVersion: " + build.Version() + "\n"},
 		"remote without any":           {"remote", ""},
 		"remote -o json without any":   {"remote -o json", "[]\n"},
 		"debug calls the original's":   {"debug Ping", "{\n  \"result\": \"fine\"\n}\n"},
@@ -168,6 +169,7 @@ func TestFailures(t *testing.T) {
 		"checkout of no dot":              {"checkout attempt --dot nothing", exitNotFound, `no dot called "nothing"`},
 		"deleting no branch":              {"branch -d nothing", exitNotFound, "Branch does not exist: nothing"},
 		"branch with a name":              {"branch new", exitUsage, `"dm checkout -b new" makes a branch`},
+		"branch -d and --stashes":         {"branch -d --stashes x", exitUsage, "cannot both be had"},
 		"branch -d without":               {"branch -d", exitUsage, "needs the name of a branch"},
 		"a commit without a message":      {"commit", exitUsage, "a commit needs a message"},
 		"metadata without a value":        {"commit -m x -d job", exitUsage, "name=value"},
@@ -418,7 +420,7 @@ func TestVersionOfASilentServer(t *testing.T) {
 	f := shop()
 	f.err = dotmesh.E("fake", dotmesh.Unreachable, "nobody there")
 	s := newShell(t, f)
-	if code := s.run("version"); code != exitUnreachable || !strings.HasSuffix(s.out, "Client:\n\tVersion: "+clientVersion()+"\n") {
+	if code := s.run("version"); code != exitUnreachable || !strings.HasSuffix(s.out, "Client:\n\tVersion: "+build.Version()+"\n") {
 		t.Errorf("it exits with %d and prints %q", code, s.out)
 	}
 }

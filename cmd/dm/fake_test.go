@@ -366,9 +366,15 @@ func (s *shell) runTo(w io.Writer, args ...string) int { return s.start(s.t.Cont
 
 func (s *shell) start(ctx context.Context, out io.Writer, args []string) int {
 	var err bytes.Buffer
-	e := &env{
+	code := run(ctx, s.environment(out, &err), args)
+	s.err = err.String()
+	return code
+}
+
+func (s *shell) environment(out, err io.Writer) *env {
+	return &env{
 		IO: &streams{
-			In: strings.NewReader(s.stdin), Out: bufio.NewWriter(out), Err: &err,
+			In: strings.NewReader(s.stdin), Out: bufio.NewWriter(out), Err: err,
 			ReadSecret: func(string) (string, error) { return s.secret, nil },
 		},
 		Getenv: func(name string) string { return s.env[name] },
@@ -379,9 +385,6 @@ func (s *shell) start(ctx context.Context, out io.Writer, args []string) int {
 			return s.service, nil
 		},
 	}
-	code := run(ctx, e, args)
-	s.err = err.String()
-	return code
 }
 
 // runTests is goleak's TestMain with room for the scripts' own.

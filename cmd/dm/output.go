@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -169,7 +170,7 @@ func appendYAML(out []byte, d *json.Decoder, indent int, inline bool) ([]byte, e
 			if err != nil {
 				return nil, err
 			}
-			out = append(appendScalar(out, key), ':')
+			out = appendKey(out, key, indent)
 		}
 		if out, err = appendYAML(out, d, indent+1, true); err != nil {
 			return nil, err
@@ -177,6 +178,20 @@ func appendYAML(out []byte, d *json.Decoder, indent int, inline bool) ([]byte, e
 	}
 	_, err = d.Token()
 	return out, err
+}
+
+// maxYAMLKey is how long a key may be that stands before its value on one line: YAML says
+// 1024 characters.
+const maxYAMLKey = 1000
+
+func appendKey(out []byte, key json.Token, indent int) []byte {
+	start := len(out)
+	out = appendScalar(out, key)
+	if len(out)-start <= maxYAMLKey {
+		return append(out, ':')
+	}
+	out = slices.Insert(out, start, '?', ' ')
+	return append(out, "\n"+strings.Repeat("  ", indent)+":"...)
 }
 
 func appendScalar(out []byte, t json.Token) []byte {

@@ -89,6 +89,7 @@ func FuzzFormats(f *testing.F) {
 	for _, seed := range []string{
 		"", "plain", "yes", "null", "~", "0x1f", "1e3", "e1", "- x", "a: b", "#x", "\x1b[31m", "\u009b1m", "\u202e", "\u200b",
 		"\U000e0041", "\U0001f433", "\u2028", "\xff", "a\r\nb", "%TAG", "'", `"`, "\u00a0", "\ufeff", "=", "<<", ".inf", "2026-11-22",
+		strings.Repeat("k", 1100), strings.Repeat("\x1b", 110),
 	} {
 		f.Add(seed)
 	}

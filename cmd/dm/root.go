@@ -32,7 +32,7 @@ NO_COLOR switches colours off.
 ` + exitHelp
 
 const rootExample = `  dm init shop
-  docker run -v shop:/var/lib/postgresql/data --volume-driver dm postgres
+  dm mount shop /srv/shop
   dm commit -m "before the migration"
   dm checkout -b try-migration
   dm reset HEAD^

@@ -40,7 +40,7 @@ func newS3Command(e *env) *cobra.Command {
 
 func newCheckCommand(e *env) *cobra.Command {
 	return e.newMissingCommand("check [DOT]", "Compare the copies of commits between nodes",
-		"Compare the copies of commits that different nodes hold. It arrives together with the streams between nodes.",
+		"Compare the copies of commits that different nodes hold. It arrives together with the streams\nbetween nodes.",
 		"  dm check\n  dm check shop", "Comparing copies")
 }
 

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/build"
 	"dotmesh.io/dotmesh/internal/termsafe"
 )
 
@@ -37,7 +37,7 @@ type versions struct {
 }
 
 func runVersion(ctx context.Context, o *versionOptions) error {
-	v := versions{Client: clientVersion()}
+	v := versions{Client: build.Version()}
 	if o.Client {
 		return o.show(v, func() error {
 			o.IO.Out.WriteString("Client:\n\tVersion: " + v.Client + "\n")
@@ -68,13 +68,4 @@ func runVersion(ctx context.Context, o *versionOptions) error {
 		return err
 	}
 	return asked
-}
-
-// clientVersion is what the build says of this program.
-func clientVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }
