@@ -363,6 +363,5 @@ type Recovered struct {
 	Dots     int      `json:"dots"`
 	Branches int      `json:"branches"`
 	Commits  int      `json:"commits"`
-	Stashes  []Name   `json:"stashes,omitempty"` // made for what belonged to no branch
 	Notes    []string `json:"notes,omitempty"`
 }

@@ -1,0 +1,634 @@
+package dotmeshtest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dotmesh.io/dotmesh"
+)
+
+// Cluster is what a Service test runs against.
+type Cluster struct {
+	Gate dotmesh.Gate
+	// Admin acts as the administrator, through whatever door is tested.
+	Admin dotmesh.Service
+}
+
+// RunServiceTests tests that the services of what open returns do as dotmesh.Service says.
+// Each test gets an empty cluster of one node.
+func RunServiceTests(t *testing.T, open func(t *testing.T) Cluster) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, s *user)
+	}{
+		{"a new dot has a master branch and one initial commit", newDot},
+		{"a dot's name can be used once", nameTaken},
+		{"a commit holds the data as they were", commitHolds},
+		{"a commit with an id is made once", commitTwice},
+		{"a commit too large is refused before anything is done", commitTooLarge},
+		{"a branch starts as a copy and goes its own way", branchDiffers},
+		{"reset brings back a commit and keeps what it drops", resetKeeps},
+		{"reset to where the branch is does nothing", resetNothing},
+		{"discard drops what no commit holds and keeps it", discardKeeps},
+		{"undo brings back what reset dropped, dirty data included", undoReset},
+		{"undo of a commit, of a branch and of an init", undoOthers},
+		{"undo brings back a deleted branch and a deleted dot", undoDelete},
+		{"checkout moves the volumes that follow the dot", checkoutMoves},
+		{"the log goes back across the lines that a branch was forked from", logAcross},
+		{"references name commits", references},
+		{"deleting a commit takes it from every log", deleteCommit},
+		{"diff names the files that changed", diffFiles},
+		{"mounting creates on demand and unmounting lets go", mounting},
+		{"a held volume keeps its branch from being reset", heldVolume},
+		{"nobody sees or changes what is not theirs", strangers},
+		{"events tell what happened, and where to go on", events},
+		{"two at once: one commit after the other", concurrent},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := open(t)
+			test.run(t, &user{T: t, Service: c.Admin, gate: c.Gate})
+		})
+	}
+}
+
+// user is a service with a test's manners: what fails, fails the test.
+type user struct {
+	*testing.T
+	dotmesh.Service
+	gate dotmesh.Gate
+}
+
+var shop = dotmesh.DotName{Namespace: "admin", Name: "shop"}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("unexpected error: %v", err)
+		}
+		return v
+	}
+}
+
+func (u *user) ok(err error) {
+	u.Helper()
+	if err != nil {
+		u.Fatalf("unexpected error: %v", err)
+	}
+}
+
+func (u *user) kind(err error, want dotmesh.Kind) {
+	u.Helper()
+	if dotmesh.KindOf(err) != want {
+		u.Fatalf("got error %v (%q), want kind %q", err, dotmesh.KindOf(err), want)
+	}
+}
+
+func (u *user) init() dotmesh.DotStatus {
+	u.Helper()
+	return must[dotmesh.DotStatus](u.T)(u.CreateDot(u.Context(), dotmesh.CreateDot{Dot: shop}))
+}
+
+func (u *user) commit(message string) dotmesh.Commit {
+	u.Helper()
+	return must[dotmesh.Commit](u.T)(u.Commit(u.Context(), dotmesh.CommitRequest{Dot: shop, Message: message}))
+}
+
+func (u *user) mount(volume string) string {
+	u.Helper()
+	v := must[dotmesh.Volume](u.T)(dotmesh.ParseVolume(volume))
+	return must[dotmesh.Mounted](u.T)(u.Mount(u.Context(), dotmesh.MountRequest{Volume: v})).Path
+}
+
+func (u *user) write(dir, name, content string) {
+	u.Helper()
+	u.ok(os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+}
+
+// read returns a file's content, or "absent".
+func (u *user) read(dir, name string) string {
+	u.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if os.IsNotExist(err) {
+		return "absent"
+	}
+	u.ok(err)
+	return string(data)
+}
+
+func (u *user) want(what, got, want string) {
+	u.Helper()
+	if got != want {
+		u.Fatalf("%s is %q, want %q", what, got, want)
+	}
+}
+
+func (u *user) log(branch dotmesh.Name) []string {
+	u.Helper()
+	page := must[dotmesh.LogPage](u.T)(u.Log(u.Context(), dotmesh.LogRequest{Dot: shop, Branch: branch}))
+	messages := []string{}
+	for _, c := range page.Commits {
+		messages = append(messages, c.Message)
+	}
+	return messages
+}
+
+func (u *user) wantLog(branch dotmesh.Name, want ...string) {
+	u.Helper()
+	if got := u.log(branch); !slices.Equal(got, want) {
+		u.Fatalf("log of %q is %q, want %q", branch, got, want)
+	}
+}
+
+func (u *user) reset(ref string) dotmesh.Changed {
+	u.Helper()
+	return must[dotmesh.Changed](u.T)(u.Reset(u.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}}))
+}
+
+func (u *user) branch(name dotmesh.Name, from dotmesh.CommitRef) dotmesh.BranchStatus {
+	u.Helper()
+	from.Dot = shop
+	return must[dotmesh.BranchStatus](u.T)(u.CreateBranch(u.Context(), dotmesh.CreateBranch{From: from, Name: name}))
+}
+
+func (u *user) undo() dotmesh.Undone {
+	u.Helper()
+	return must[dotmesh.Undone](u.T)(u.Undo(u.Context(), dotmesh.UndoRequest{Dot: shop}))
+}
+
+func (u *user) detail() dotmesh.DotDetail {
+	u.Helper()
+	return must[dotmesh.DotDetail](u.T)(u.Dot(u.Context(), shop))
+}
+
+func newDot(t *testing.T, u *user) {
+	d := u.init()
+	if d.ID.UUID != d.Branch.ID.UUID || d.Branch.Name != dotmesh.MasterBranch || !d.Branch.Current {
+		t.Fatalf("dot %+v: its id is not its current master branch's", d)
+	}
+	if d.Branch.Pointer.Count != 1 || d.Branch.Pointer.Epoch != 1 {
+		t.Fatalf("pointer %+v: want one commit in epoch 1", d.Branch.Pointer)
+	}
+	u.wantLog("", "Initial commit")
+	all := must[[]dotmesh.DotStatus](t)(u.Dots(t.Context()))
+	if len(all) != 1 || all[0].Name != shop {
+		t.Fatalf("dots are %+v, want only shop", all)
+	}
+}
+
+func nameTaken(t *testing.T, u *user) {
+	request := dotmesh.NewUUID()
+	first := must[dotmesh.DotStatus](t)(u.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop, Request: request}))
+	again := must[dotmesh.DotStatus](t)(u.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop, Request: request}))
+	if again.ID != first.ID {
+		t.Fatalf("the same request made %s and %s", first.ID, again.ID)
+	}
+	_, err := u.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop})
+	u.kind(err, dotmesh.Exists)
+	if text := dotmesh.Text(err); !strings.Contains(text, "shop exists already") {
+		t.Errorf("error is %q, want it to say that shop exists already", text)
+	}
+	_, err = u.Commit(t.Context(), dotmesh.CommitRequest{Dot: dotmesh.DotName{Namespace: "admin", Name: "none"}})
+	u.kind(err, dotmesh.NotFound)
+}
+
+func commitHolds(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	c := must[dotmesh.Commit](t)(u.Commit(t.Context(), dotmesh.CommitRequest{
+		Dot: shop, Message: "first", Metadata: map[string]string{"ticket": "a=b,c"},
+	}))
+	u.write(dir, "a", "two")
+	at := must[dotmesh.Mounted](t)(u.MountCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: c.ID.String()}))
+	u.want("the file in the commit", u.read(at.Path, "__default__/a"), "one")
+	u.want("the file now", u.read(dir, "a"), "two")
+	page := must[dotmesh.LogPage](t)(u.Log(t.Context(), dotmesh.LogRequest{Dot: shop}))
+	if got := page.Commits[0]; got.Metadata["ticket"] != "a=b,c" || got.Author != "admin" || got.GUID == "" {
+		t.Errorf("commit is %+v: want its metadata, author and guid", got)
+	}
+}
+
+func commitTwice(t *testing.T, u *user) {
+	u.init()
+	r := dotmesh.CommitRequest{Dot: shop, Message: "once", ID: dotmesh.CommitID{UUID: dotmesh.NewUUID()}}
+	first := must[dotmesh.Commit](t)(u.Commit(t.Context(), r))
+	again := must[dotmesh.Commit](t)(u.Commit(t.Context(), r))
+	if first.ID != r.ID || again.Chain != first.Chain || again.Seq != first.Seq {
+		t.Fatalf("the same request made %+v and %+v", first, again)
+	}
+	u.wantLog("", "once", "Initial commit")
+	r.Message = "another"
+	_, err := u.Commit(t.Context(), r)
+	u.kind(err, dotmesh.Exists)
+}
+
+func commitTooLarge(t *testing.T, u *user) {
+	u.init()
+	_, err := u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Message: strings.Repeat("x", dotmesh.MaxMessage)})
+	u.kind(err, dotmesh.Invalid)
+	_, err = u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Metadata: map[string]string{"Upper": "x"}})
+	u.kind(err, dotmesh.Invalid)
+	u.wantLog("", "Initial commit")
+}
+
+func branchDiffers(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	u.commit("first")
+	u.write(dir, "a", "dirty")
+	b := u.branch("test", dotmesh.CommitRef{})
+	if b.Pointer.Count != 2 || b.Current {
+		t.Fatalf("branch %+v: want two commits, and not current", b)
+	}
+	other := u.mount("shop@test")
+	u.want("the file in the branch", u.read(other, "a"), "one")
+	u.write(other, "a", "branch")
+	must[dotmesh.Commit](t)(u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Branch: "test", Message: "on test"}))
+	u.want("the file on master", u.read(dir, "a"), "dirty")
+	u.wantLog("test", "on test", "first", "Initial commit")
+	u.wantLog("", "first", "Initial commit")
+	_, err := u.CreateBranch(t.Context(), dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: shop}, Name: "test"})
+	u.kind(err, dotmesh.Exists)
+	u.kind(u.DeleteBranch(t.Context(), dotmesh.BranchRequest{Dot: shop, Branch: "master"}), dotmesh.Conflict)
+}
+
+func resetKeeps(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	first := u.commit("first")
+	u.write(dir, "a", "two")
+	u.commit("second")
+	u.write(dir, "a", "dirty")
+	done := u.reset("HEAD^")
+	u.want("the file after the reset", u.read(dir, "a"), "one")
+	u.wantLog("", "first", "Initial commit")
+	if done.Branch.Pointer.Head != first.ID || done.Branch.Pointer.Epoch != 2 || done.Branch.Pointer.Count != 2 {
+		t.Errorf("pointer is %+v: want HEAD %s in epoch 2 with 2 commits", done.Branch.Pointer, first.ID)
+	}
+	if done.Stash == nil || !strings.HasPrefix(string(done.Stash.Name), "master-RESET-") {
+		t.Fatalf("stash is %+v, want one called master-RESET-…", done.Stash)
+	}
+	back := u.branch("back", dotmesh.CommitRef{Ref: string(done.Stash.Name)})
+	u.want("what the stash keeps", u.read(u.mount("shop@back"), "a"), "dirty")
+	if back.Pointer.Count != 3 {
+		t.Errorf("the branch from the stash has %d commits, want 3", back.Pointer.Count)
+	}
+	u.commit("third")
+	u.wantLog("", "third", "first", "Initial commit")
+	_, err := u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Branch: done.Stash.Name, Message: "no"})
+	u.kind(err, dotmesh.Conflict)
+}
+
+func resetNothing(t *testing.T, u *user) {
+	u.init()
+	u.mount("shop")
+	before := u.commit("first")
+	done := u.reset("HEAD")
+	if done.Stash != nil || done.Branch.Pointer.Tip != before.ID || done.Branch.Pointer.Epoch != 1 {
+		t.Fatalf("reset to HEAD of a clean branch did %+v, want nothing", done)
+	}
+}
+
+func discardKeeps(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	u.commit("first")
+	u.write(dir, "a", "dirty")
+	done := must[dotmesh.Changed](t)(u.Discard(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop}}))
+	u.want("the file", u.read(dir, "a"), "one")
+	if done.Stash == nil {
+		t.Fatal("nothing keeps the dirty data")
+	}
+	u.wantLog("", "first", "Initial commit")
+}
+
+func undoReset(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	u.commit("first")
+	u.write(dir, "a", "two")
+	u.commit("second")
+	u.write(dir, "a", "dirty")
+	u.reset("HEAD^")
+	done := u.undo()
+	if done.Op.Verb != dotmesh.VerbReset || done.Change == nil {
+		t.Fatalf("undid %+v, want the reset", done)
+	}
+	u.want("the file", u.read(dir, "a"), "dirty")
+	u.wantLog("", "second", "first", "Initial commit")
+}
+
+func undoOthers(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	u.commit("first")
+	u.branch("test", dotmesh.CommitRef{})
+	if got := u.undo().Op.Verb; got != dotmesh.VerbBranch {
+		t.Fatalf("undid %q, want the branch", got)
+	}
+	if n := len(u.detail().All); n != 1 {
+		t.Fatalf("%d branches are left, want 1", n)
+	}
+	if got := u.undo().Op.Verb; got != dotmesh.VerbCommit {
+		t.Fatalf("undid %q, want the commit", got)
+	}
+	u.wantLog("", "Initial commit")
+	u.want("the file", u.read(dir, "a"), "absent")
+	if got := u.undo().Op.Verb; got != dotmesh.VerbInit {
+		t.Fatalf("undid %q, want the init", got)
+	}
+	_, err := u.Dot(t.Context(), shop)
+	u.kind(err, dotmesh.NotFound)
+}
+
+func undoDelete(t *testing.T, u *user) {
+	u.init()
+	u.branch("test", dotmesh.CommitRef{})
+	dir := u.mount("shop@test")
+	u.write(dir, "a", "one")
+	u.ok(u.DeleteBranch(t.Context(), dotmesh.BranchRequest{Dot: shop, Branch: "test"}))
+	_, err := u.Status(t.Context(), dotmesh.StatusRequest{Dot: shop, Branch: "test"})
+	u.kind(err, dotmesh.NotFound)
+	u.undo()
+	u.want("the file, which no commit held", u.read(u.mount("shop@test"), "a"), "one")
+	u.ok(u.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
+	if all := must[[]dotmesh.DotStatus](t)(u.Dots(t.Context())); len(all) != 0 {
+		t.Fatalf("dots are %+v, want none", all)
+	}
+	u.undo()
+	u.want("the file after the dot came back", u.read(u.mount("shop@test"), "a"), "one")
+}
+
+func checkoutMoves(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "a", "one")
+	u.commit("first")
+	u.branch("test", dotmesh.CommitRef{})
+	pinned := u.mount("shop@master.db")
+	u.write(pinned, "p", "pinned")
+	b := must[dotmesh.BranchStatus](t)(u.Checkout(t.Context(), dotmesh.BranchRequest{Dot: shop, Branch: "test"}))
+	if !b.Current {
+		t.Fatalf("branch is %+v, want it to be current", b)
+	}
+	u.write(dir, "a", "on test")
+	u.want("the pinned file", u.read(pinned, "p"), "pinned")
+	must[dotmesh.Commit](t)(u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Message: "second"}))
+	u.wantLog("test", "second", "first", "Initial commit")
+	must[dotmesh.BranchStatus](t)(u.Checkout(t.Context(), dotmesh.BranchRequest{Dot: shop, Branch: "master"}))
+	u.want("the file back on master", u.read(dir, "a"), "one")
+	u.undo()
+	u.want("the file after undoing the checkout", u.read(dir, "a"), "on test")
+}
+
+func logAcross(t *testing.T, u *user) {
+	u.init()
+	for _, m := range []string{"1", "2", "3"} {
+		u.commit(m)
+	}
+	u.branch("b", dotmesh.CommitRef{Ref: "HEAD^"})
+	must[dotmesh.Commit](t)(u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Branch: "b", Message: "b1"}))
+	u.branch("c", dotmesh.CommitRef{Branch: "b"})
+	must[dotmesh.Commit](t)(u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Branch: "c", Message: "c1"}))
+	u.wantLog("c", "c1", "b1", "2", "1", "Initial commit")
+	page := must[dotmesh.LogPage](t)(u.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Branch: "c", Limit: 2}))
+	if !page.More || len(page.Commits) != 2 {
+		t.Fatalf("page is %+v, want two commits and more", page)
+	}
+	page = must[dotmesh.LogPage](t)(u.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Branch: "c", Before: page.Commits[1].ID, Limit: 3}))
+	if page.More || len(page.Commits) != 3 || page.Commits[0].Message != "2" {
+		t.Fatalf("second page is %+v, want 2, 1 and the initial commit", page)
+	}
+}
+
+func references(t *testing.T, u *user) {
+	u.init()
+	first, second := u.commit("first"), u.commit("second")
+	for ref, want := range map[string]dotmesh.CommitID{
+		"":                                 second.ID,
+		"HEAD":                             second.ID,
+		"HEAD^":                            first.ID,
+		"HEAD~1":                           first.ID,
+		first.ID.String():                  first.ID,
+		first.ID.String()[:9]:              first.ID,
+		second.ID.String() + "^":           first.ID,
+		strings.ToUpper(first.ID.String()): first.ID,
+		"master":                           second.ID,
+	} {
+		b := u.branch(dotmesh.Name("b"+strings.Trim(dotmesh.NewUUID().String(), "-")), dotmesh.CommitRef{Ref: ref})
+		if b.Pointer.Tip != want {
+			t.Errorf("%q names %s, want %s", ref, b.Pointer.Tip, want)
+		}
+	}
+	for ref, kind := range map[string]dotmesh.Kind{
+		"HEAD^^^":                  dotmesh.NotFound,
+		"none":                     dotmesh.NotFound,
+		dotmesh.NewUUID().String(): dotmesh.NotFound,
+		"../x":                     dotmesh.Invalid,
+		"HEAD~x":                   dotmesh.Invalid,
+		"--hard":                   dotmesh.Invalid,
+	} {
+		_, err := u.Reset(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}})
+		if dotmesh.KindOf(err) != kind {
+			t.Errorf("reset to %q: got %v, want kind %q", ref, err, kind)
+		}
+	}
+}
+
+func deleteCommit(t *testing.T, u *user) {
+	u.init()
+	u.commit("first")
+	second := u.commit("second")
+	u.commit("third")
+	u.branch("b", dotmesh.CommitRef{})
+	u.kind(u.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: "HEAD"}), dotmesh.Conflict)
+	u.ok(u.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: second.ID.String()}))
+	u.wantLog("", "third", "first", "Initial commit")
+	u.wantLog("b", "third", "first", "Initial commit")
+	for _, b := range u.detail().All {
+		if b.Pointer.Count != 3 {
+			t.Errorf("%s counts %d commits, want 3", b.Name, b.Pointer.Count)
+		}
+	}
+	u.commit("fourth")
+	must[dotmesh.Undone](t)(u.Undo(t.Context(), dotmesh.UndoRequest{Dot: shop, N: 6}))
+	u.wantLog("", "fourth", "third", "second", "first", "Initial commit")
+}
+
+func diffFiles(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "same", "same")
+	u.write(dir, "changes", "one")
+	u.write(dir, "goes", "one")
+	u.commit("first")
+	u.write(dir, "changes", "two!")
+	u.write(dir, "comes", "new")
+	u.ok(os.Remove(filepath.Join(dir, "goes")))
+	got := map[string]dotmesh.ChangeKind{}
+	for c, err := range u.Diff(t.Context(), dotmesh.DiffRequest{Dot: shop}) {
+		u.ok(err)
+		got[filepath.Base(c.Path)] = c.Kind
+	}
+	if got["changes"] != dotmesh.Modified || got["comes"] != dotmesh.Added || got["goes"] != dotmesh.Removed || got["same"] != "" {
+		t.Errorf("diff is %v", got)
+	}
+	u.commit("second")
+	n := 0
+	for _, err := range u.Diff(t.Context(), dotmesh.DiffRequest{Dot: shop, From: "HEAD", To: "HEAD^"}) {
+		u.ok(err)
+		n++
+	}
+	if n != 3 {
+		t.Errorf("backwards, %d files differ, want 3", n)
+	}
+}
+
+func mounting(t *testing.T, u *user) {
+	v := must[dotmesh.Volume](t)(dotmesh.ParseVolume("shop.db"))
+	_, err := u.Mount(t.Context(), dotmesh.MountRequest{Volume: v})
+	u.kind(err, dotmesh.NotFound)
+	at := must[dotmesh.Mounted](t)(u.Mount(t.Context(), dotmesh.MountRequest{Volume: v, Create: true}))
+	u.write(at.Path, "a", "one")
+	root := u.mount("shop.__root__")
+	u.want("the file from the root", u.read(root, "db/a"), "one")
+	again := must[dotmesh.Mounted](t)(u.Mount(t.Context(), dotmesh.MountRequest{Volume: v}))
+	u.want("the path of a second mount", again.Path, at.Path)
+	u.ok(u.Unmount(t.Context(), dotmesh.MountRequest{Volume: v}))
+	u.ok(u.Unmount(t.Context(), dotmesh.MountRequest{Volume: v}))
+	u.want("the file when unmounted", u.read(at.Path, "a"), "absent")
+	u.want("the file when mounted again", u.read(u.mount("shop.db"), "a"), "one")
+	missing := must[dotmesh.Volume](t)(dotmesh.ParseVolume("none@branch"))
+	_, err = u.Mount(t.Context(), dotmesh.MountRequest{Volume: missing, Create: true})
+	u.kind(err, dotmesh.NotFound)
+	if all := must[[]dotmesh.DotStatus](t)(u.Dots(t.Context())); len(all) != 1 {
+		t.Errorf("a failed mount left %d dots, want 1", len(all))
+	}
+}
+
+func heldVolume(t *testing.T, u *user) {
+	v := must[dotmesh.Volume](t)(dotmesh.ParseVolume("shop"))
+	must[dotmesh.Mounted](t)(u.Mount(t.Context(), dotmesh.MountRequest{Volume: v, Create: true, Holder: "web-1"}))
+	at := must[dotmesh.Mounted](t)(u.Mount(t.Context(), dotmesh.MountRequest{Volume: v, Holder: "web-2"}))
+	u.write(at.Path, "a", "dirty")
+	_, err := u.Discard(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop}})
+	u.kind(err, dotmesh.Busy)
+	if text := dotmesh.Text(err); !strings.Contains(text, "web-1") || !strings.Contains(text, "web-2") {
+		t.Errorf("error is %q, want it to name both holders", text)
+	}
+	u.kind(u.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}), dotmesh.Busy)
+	u.ok(u.Unmount(t.Context(), dotmesh.MountRequest{Volume: v, Holder: "web-1"}))
+	u.ok(u.Unmount(t.Context(), dotmesh.MountRequest{Volume: v, Holder: "web-1"}))
+	u.want("the file while web-2 holds it", u.read(at.Path, "a"), "dirty")
+	u.ok(u.Unmount(t.Context(), dotmesh.MountRequest{Volume: v, Holder: "web-2"}))
+	must[dotmesh.Changed](t)(u.Discard(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop}}))
+}
+
+func strangers(t *testing.T, u *user) {
+	u.init()
+	alice, key, err := u.CreateUser(t.Context(), dotmesh.CreateUser{Name: "alice", Email: "a@example.com"})
+	u.ok(err)
+	who := must[dotmesh.Principal](t)(u.gate.Authenticate(t.Context(), "alice", key))
+	if who.User != alice.ID || who.Admin {
+		t.Fatalf("alice logs in as %+v", who)
+	}
+	_, err = u.gate.Authenticate(t.Context(), "alice", "wrong")
+	u.kind(err, dotmesh.Unauthenticated)
+	a := &user{T: t, Service: u.gate.As(who), gate: u.gate}
+	if all := must[[]dotmesh.DotStatus](t)(a.Dots(t.Context())); len(all) != 0 {
+		t.Errorf("alice sees %+v", all)
+	}
+	_, err = a.Dot(t.Context(), shop)
+	a.kind(err, dotmesh.NotFound)
+	_, err = a.CreateDot(t.Context(), dotmesh.CreateDot{Dot: dotmesh.DotName{Namespace: "admin", Name: "mine"}})
+	a.kind(err, dotmesh.Denied)
+	must[dotmesh.DotStatus](t)(a.CreateDot(t.Context(), dotmesh.CreateDot{Dot: dotmesh.DotName{Namespace: "alice", Name: "mine"}}))
+	must[dotmesh.DotStatus](t)(u.SetDot(t.Context(), dotmesh.SetDot{Dot: shop, AddCollaborator: "alice"}))
+	a.commit("as a collaborator")
+	_, err = a.Reset(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}})
+	a.kind(err, dotmesh.Denied)
+	a.kind(a.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}), dotmesh.Denied)
+	nobody := u.gate.As(dotmesh.Principal{})
+	_, err = nobody.Dots(t.Context())
+	u.kind(err, dotmesh.Unauthenticated)
+}
+
+func events(t *testing.T, u *user) {
+	u.init()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan dotmesh.Event)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for e, err := range u.Events(ctx, "") {
+			if err != nil {
+				return
+			}
+			select {
+			case got <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() { cancel(); <-ended }()
+	// The listener may begin after the first commits: commit until it hears of one.
+	heard := func() bool {
+		c := u.commit("seen")
+		for {
+			select {
+			case e := <-got:
+				if e.Kind == dotmesh.EventCommit && e.Commit.ID == c.ID {
+					return true
+				}
+			case <-time.After(time.Second):
+				return false
+			}
+		}
+	}
+	for try := 0; !heard(); try++ {
+		if try == 20 {
+			t.Fatal("no commit was heard of")
+		}
+	}
+	for e, err := range u.Events(t.Context(), "00000000-7") {
+		u.ok(err)
+		if e.Kind != dotmesh.EventGap {
+			t.Errorf("a stale cursor is answered with %q, want a gap", e.Kind)
+		}
+		break
+	}
+}
+
+func concurrent(t *testing.T, u *user) {
+	u.init()
+	const each = 5
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			for range each {
+				_, err := u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Message: "x"})
+				errs <- err
+			}
+		}()
+	}
+	for range 4 * each {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(u.log("")); n != 4*each+1 {
+		t.Errorf("the log has %d commits, want %d", n, 4*each+1)
+	}
+}

@@ -1,0 +1,17 @@
+package api
+
+import "reflect"
+
+// Methods are the registered methods with the types of their parameters and results.
+func Methods() map[string][2]reflect.Type {
+	all := map[string][2]reflect.Type{}
+	for prefix, receiver := range map[string]any{methodPrefix: methods{}, legacyPrefix: legacy{}} {
+		t := reflect.TypeOf(receiver)
+		for m := range t.Methods() {
+			if newRPC().HasMethod(prefix + m.Name) {
+				all[prefix+m.Name] = [2]reflect.Type{m.Type.In(2).Elem(), m.Type.In(3).Elem()}
+			}
+		}
+	}
+	return all
+}

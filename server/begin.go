@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"dotmesh.io/dotmesh"
+)
+
+// settleFor bounds what must still be done after the caller has gone: putting back what a
+// refused change had taken away.
+const settleFor = 30 * time.Second
+
+// mayChange returns nil if the node may change anything at all: its registry is the one
+// it knows, and answers.
+func (n *Node) mayChange(ctx context.Context) error {
+	n.mu.Lock()
+	frozen := n.frozen
+	n.mu.Unlock()
+	if frozen != nil {
+		return frozen
+	}
+	select {
+	case <-n.ready:
+	default:
+		return dotmesh.E("server.mayChange", dotmesh.Unreachable, "the server is still starting; try again in a moment")
+	}
+	return n.reg.Confirm(ctx)
+}
+
+// ownBranch returns the branch as it is now if this node may change its history.
+func (n *Node) ownBranch(id dotmesh.BranchID) (*dotmesh.Branch, error) {
+	const op = "server.ownBranch"
+	b := n.view.branch(id)
+	if b == nil || n.view.dotByID(b.Dot) == nil || n.buried(b) {
+		return nil, dotmesh.E(op, dotmesh.NotFound, "the branch has been deleted; \"dm undo\" brings it back")
+	}
+	switch p := b.Pointer; {
+	case b.Stash != nil:
+		return nil, dotmesh.E(op, dotmesh.Conflict, `%s is a stash, which never changes; "dm checkout -b NAME %s" makes a branch of it`, b.Name, b.Name)
+	case p.Master != n.ID():
+		return nil, dotmesh.E(op, dotmesh.Conflict, "branch %s is written on node %s; run the command there, or move it here", b.Name, n.nodeLabel(p.Master))
+	case p.State.Phase != dotmesh.Held:
+		return nil, dotmesh.E(op, dotmesh.Busy, "branch %s is on its way to node %s; wait until it has arrived", b.Name, n.nodeLabel(p.State.To))
+	}
+	return b, nil
+}
+
+func (n *Node) buried(b *dotmesh.Branch) bool {
+	t := n.view.tombstone(b.ID.UUID)
+	return t != nil && t.Kind == dotmesh.BuriedBranch
+}
+
+func (n *Node) nodeLabel(id dotmesh.NodeID) string {
+	if name := n.view.nodeName(id); name != "" {
+		return string(name)
+	}
+	return string(id)
+}
+
+// branchOf returns the dot's branch or stash of that name; the empty name is the current
+// branch.
+func (s *service) branchOf(d *dotmesh.Dot, name dotmesh.Name) (*dotmesh.Branch, error) {
+	if name == "" {
+		if b := s.node.view.branch(d.Current); b != nil {
+			return b, nil
+		}
+		name = dotmesh.MasterBranch
+	}
+	if b := s.node.view.branchNamed(d.ID, name); b != nil {
+		return b, nil
+	}
+	return nil, dotmesh.E("server.Branch", dotmesh.NotFound, `no branch called %q in %s; "dm branch" shows its branches`, string(name), d.Name)
+}
+
+// change takes the locks, checks that the node may change things, and runs f on the branch
+// as it is then.
+func (s *service) change(ctx context.Context, r dotmesh.BranchRequest, need right, f func(*dotmesh.Dot, *dotmesh.Branch) error) error {
+	d, err := s.dot(r.Dot, need)
+	if err != nil {
+		return err
+	}
+	b, err := s.branchOf(d, r.Branch)
+	if err != nil {
+		return err
+	}
+	release, err := s.node.locks.acquire(ctx, b.ID.UUID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := s.node.mayChange(ctx); err != nil {
+		return err
+	}
+	if b, err = s.node.ownBranch(b.ID); err != nil {
+		return err
+	}
+	return f(d, b)
+}
+
+// sees returns a function that takes what a registry verb returned and waits until the
+// view shows it, so that whoever is answered reads their own writes. A wait that ends
+// before that is an unknown outcome: the work is done, but cannot be described yet.
+func (n *Node) sees(ctx context.Context) func(dotmesh.Cursor, error) error {
+	return func(cursor dotmesh.Cursor, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := n.view.reach(ctx, cursor); err != nil {
+			return &dotmesh.Error{Op: "server.sees", Kind: dotmesh.Unknown, Text: "done, but the registry has not shown it yet", Err: err}
+		}
+		return nil
+	}
+}
+
+// requestID returns the caller's request id, or a new one.
+func requestID(given dotmesh.UUID) dotmesh.UUID {
+	if given.IsZero() {
+		return dotmesh.NewUUID()
+	}
+	return given
+}
+
+// op begins an entry of the operation log.
+func (s *service) op(d *dotmesh.Dot, b *dotmesh.Branch, verb dotmesh.Verb, request dotmesh.UUID) dotmesh.Op {
+	op := dotmesh.Op{Dot: d.ID, Verb: verb, By: s.author(), Time: s.node.now().UTC(), Request: request}
+	if b != nil {
+		op.Branch, op.Name, op.Old = b.ID, b.Name, tipOf(b)
+	}
+	return op
+}
+
+func (s *service) author() string {
+	if s.who.Name != "" {
+		return string(s.who.Name)
+	}
+	return string(dotmesh.AdminNamespace)
+}
+
+func tipOf(b *dotmesh.Branch) dotmesh.Tip {
+	return dotmesh.Tip{Line: b.Pointer.Line, Commit: b.Pointer.Tip}
+}

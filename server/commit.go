@@ -1,0 +1,157 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"unicode"
+	"unicode/utf8"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
+)
+
+// Commit implements dotmesh.Service.
+func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.Commit, error) {
+	const op = "server.Commit"
+	c := dotmesh.Commit{
+		ID: r.ID, Kind: dotmesh.UserCommit, Author: s.author(), Message: r.Message,
+		Metadata: maps.Clone(r.Metadata), Time: s.node.now().UTC(),
+	}
+	if err := checkCommit(&c); err != nil {
+		return dotmesh.Commit{}, err
+	}
+	if c.ID.IsZero() {
+		c.ID = dotmesh.CommitID{UUID: dotmesh.NewUUID()}
+	}
+	request := dotmesh.BranchRequest{Dot: r.Dot, Branch: r.Branch}
+	err := s.change(ctx, request, mayWrite, func(d *dotmesh.Dot, b *dotmesh.Branch) error {
+		if done, err := s.node.madeBefore(b, &c); done || err != nil {
+			return err
+		}
+		return s.node.commit(ctx, b, &c, s.op(d, b, dotmesh.VerbCommit, c.ID.UUID))
+	})
+	return c, dotmesh.Wrap(op, err)
+}
+
+// checkCommit refuses what no registry or pool should have to keep.
+func checkCommit(c *dotmesh.Commit) error {
+	const op = "server.checkCommit"
+	if size := c.Size(); size > dotmesh.MaxMessage {
+		return dotmesh.E(op, dotmesh.Invalid, "message and metadata have %d bytes; at most %d are allowed", size, dotmesh.MaxMessage)
+	}
+	for key, value := range c.Metadata {
+		if first, _ := utf8.DecodeRuneInString(key); !unicode.IsLower(first) {
+			return dotmesh.E(op, dotmesh.Invalid, "Metadata field names must start with lowercase characters: %s", key)
+		}
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return dotmesh.E(op, dotmesh.Invalid, "metadata %q is not valid UTF-8", key)
+		}
+	}
+	if !utf8.ValidString(c.Message) {
+		return dotmesh.E(op, dotmesh.Invalid, "the message is not valid UTF-8")
+	}
+	return nil
+}
+
+// madeBefore finds what an earlier try of the same request made, and puts it into c.
+func (n *Node) madeBefore(b *dotmesh.Branch, c *dotmesh.Commit) (bool, error) {
+	for _, have := range n.view.commits(b.Pointer.Line) {
+		if have.ID != c.ID {
+			continue
+		}
+		if have.Message != c.Message || have.Author != c.Author || !maps.Equal(have.Metadata, c.Metadata) {
+			return false, dotmesh.E("server.madeBefore", dotmesh.Exists, "commit %s exists already, with another message or metadata", c.ID)
+		}
+		*c = have
+		return true, nil
+	}
+	return false, nil
+}
+
+// commit makes c the branch's newest commit. The caller holds the branch's lock. On
+// success c is complete; after a failure the snapshot is gone again, and after an unknown
+// outcome it stays until settle has found out.
+func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit, op dotmesh.Op) error {
+	p := b.Pointer
+	c.Line, c.Seq, c.Parent = p.Line, p.Seq+1, p.Tip
+	c.Time = c.Time.Round(0)
+	c.Chain = p.Chain.After(c)
+	if err := n.snapshot(ctx, c); err != nil {
+		return err
+	}
+	if op.Verb != "" {
+		op.New = dotmesh.Tip{Line: c.Line, Commit: c.ID}
+	}
+	if err := fail.Point("commit.before-register"); err != nil {
+		return err
+	}
+	err := n.sees(ctx)(n.reg.Register(ctx, dotmesh.Registration{Branch: b.ID, Expect: p, Commit: *c, Op: op}))
+	if err != nil {
+		n.unmake(ctx, c, err)
+		return err
+	}
+	if err := fail.Point("commit.after-register"); err != nil {
+		return err
+	}
+	n.stats.committed(b.ID, n.now())
+	n.trim(ctx, c.Line)
+	return nil
+}
+
+// snapshot makes the commit in the store and completes its record.
+func (n *Node) snapshot(ctx context.Context, c *dotmesh.Commit) error {
+	meta, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	made := n.store.Snapshot(ctx, []dotmesh.SnapRequest{{Line: c.Line, Commit: c.ID, Meta: meta}})
+	c.GUID = made[0].GUID
+	return made[0].Err
+}
+
+// unmake destroys the snapshot of a commit that was certainly not registered. The data are
+// still in the line's head.
+func (n *Node) unmake(ctx context.Context, c *dotmesh.Commit, cause error) {
+	if dotmesh.KindOf(cause) == dotmesh.Unknown {
+		n.log.Warn("commit with unknown outcome", "commit", c.ID, "line", c.Line, "err", cause)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	if err := n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.ID}); err != nil {
+		n.log.Warn("unregistered snapshot left behind", "commit", c.ID, "line", c.Line, "err", err)
+	}
+}
+
+// closing commits what the branch's head holds beyond its tip, so that it is not lost when
+// the branch lets go of the line. It does nothing if there is nothing. The branch must not
+// be mounted. It returns the branch as it is then.
+func (n *Node) closing(ctx context.Context, b *dotmesh.Branch, why string) (*dotmesh.Branch, error) {
+	usage, err := n.store.Usage(ctx, b.Pointer.Line, dotmesh.Ref{}, true)
+	if err != nil || usage.Dirty.Bytes == 0 {
+		return b, err
+	}
+	c := dotmesh.Commit{
+		ID: dotmesh.CommitID{UUID: dotmesh.NewUUID()}, Kind: dotmesh.SystemCommit,
+		Author: "system", Message: why, Time: n.now().UTC(),
+	}
+	if err := n.commit(ctx, b, &c, dotmesh.Op{}); err != nil {
+		return b, err
+	}
+	return n.view.branch(b.ID), nil
+}
+
+// trim removes the records of a line's older commits from the registry once there are
+// twice as many as it keeps. The pool has them.
+func (n *Node) trim(ctx context.Context, line dotmesh.LineID) {
+	if n.view.countCommits(line) < trimAt {
+		return
+	}
+	commits := n.view.commits(line)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	if err := n.reg.TrimCommits(ctx, line, commits[len(commits)-keepCommits].Seq); err != nil {
+		n.log.Warn("old commit records stay in the registry", "line", line, "err", err)
+	}
+}

@@ -1,0 +1,217 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"dotmesh.io/dotmesh"
+)
+
+// DeleteDot implements dotmesh.Service.
+func (s *service) DeleteDot(ctx context.Context, r dotmesh.DeleteDot) error {
+	return dotmesh.Wrap("server.DeleteDot", s.deleteDot(ctx, r, 0))
+}
+
+func (s *service) deleteDot(ctx context.Context, r dotmesh.DeleteDot, undoes uint64) error {
+	n := s.node
+	d, err := s.dot(r.Dot, mayOwn)
+	if err != nil {
+		return err
+	}
+	ids := []dotmesh.UUID{d.ID.UUID}
+	for _, b := range n.view.branchesOf(d.ID) {
+		ids = append(ids, b.ID.UUID)
+	}
+	release, err := n.locks.acquire(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := n.mayChange(ctx); err != nil {
+		return err
+	}
+	burial := s.burial(dotmesh.BuriedDot, d.ID.UUID, d)
+	burial.Op = s.op(d, nil, dotmesh.VerbDeleteDot, r.Request)
+	burial.Op.Undoes = undoes
+	for _, b := range n.view.branchesOf(d.ID) {
+		closed, err := n.closeBranch(ctx, b)
+		if err != nil {
+			return err
+		}
+		defer n.reopen(ctx, closed)
+		cover(&burial, closed)
+	}
+	return n.sees(ctx)(n.reg.Bury(ctx, burial))
+}
+
+// DeleteBranch implements dotmesh.Service.
+func (s *service) DeleteBranch(ctx context.Context, r dotmesh.BranchRequest) error {
+	return dotmesh.Wrap("server.DeleteBranch", s.deleteBranch(ctx, r, 0))
+}
+
+func (s *service) deleteBranch(ctx context.Context, r dotmesh.BranchRequest, undoes uint64) error {
+	const op = "server.deleteBranch"
+	n := s.node
+	d, err := s.dot(r.Dot, mayOwn)
+	if err != nil {
+		return err
+	}
+	if r.Branch == "" {
+		return dotmesh.E(op, dotmesh.Invalid, "name the branch to delete; \"dm branch\" shows them")
+	}
+	b, err := s.branchOf(d, r.Branch)
+	if err != nil {
+		return err
+	}
+	release, err := n.locks.acquire(ctx, d.ID.UUID, b.ID.UUID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := n.mayChange(ctx); err != nil {
+		return err
+	}
+	switch b = n.view.branch(b.ID); {
+	case b == nil || n.buried(b):
+		return dotmesh.E(op, dotmesh.NotFound, "branch %s has just been deleted", r.Branch)
+	case b.ID.UUID == d.ID.UUID:
+		return dotmesh.E(op, dotmesh.Conflict, "the master branch goes only with its dot; \"dm dot delete %s\" deletes both", d.Name)
+	case b.ID == d.Current:
+		return dotmesh.E(op, dotmesh.Conflict, "%s is the current branch; check out another one first", b.Name)
+	}
+	closed, err := n.closeBranch(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer n.reopen(ctx, closed)
+	burial := s.burial(dotmesh.BuriedBranch, b.ID.UUID, d)
+	burial.Tombstone.Branch = closed
+	burial.Op = s.op(d, closed, dotmesh.VerbDeleteBranch, r.Request)
+	burial.Op.Undoes = undoes
+	cover(&burial, closed)
+	return n.sees(ctx)(n.reg.Bury(ctx, burial))
+}
+
+func (s *service) burial(kind dotmesh.TombstoneKind, id dotmesh.UUID, d *dotmesh.Dot) dotmesh.Burial {
+	now := s.node.now().UTC().Round(0)
+	return dotmesh.Burial{
+		Tombstone: dotmesh.Tombstone{ID: id, Kind: kind, Dot: *d, By: s.author(), At: now, Keep: now.Add(KeepDeleted)},
+		Expect:    map[dotmesh.BranchID]dotmesh.Pointer{},
+	}
+}
+
+func cover(burial *dotmesh.Burial, b *dotmesh.Branch) {
+	burial.Expect[b.ID] = b.Pointer
+	c := dotmesh.Cover{Line: b.Pointer.Line, Commit: b.Pointer.Tip, Chain: b.Pointer.Chain}
+	burial.Tombstone.Covers = append(burial.Tombstone.Covers, c)
+}
+
+// closeBranch lets go of a branch and commits its dirty data, so that what is deleted is
+// exactly what the registry says. A stash was closed when it became one. The caller calls
+// reopen with the result, which does nothing once the branch is buried.
+func (n *Node) closeBranch(ctx context.Context, b *dotmesh.Branch) (*dotmesh.Branch, error) {
+	if b.Stash != nil {
+		return b, nil
+	}
+	if _, err := n.ownBranch(b.ID); err != nil {
+		return nil, err
+	}
+	if err := n.letGo(ctx, b); err != nil {
+		return nil, err
+	}
+	closed, err := n.closing(ctx, b, "data that no commit held before the deletion")
+	if err != nil {
+		n.takeUp(ctx, b)
+		return nil, err
+	}
+	return closed, nil
+}
+
+// reopen mounts a branch again whose deletion failed, and otherwise forgets its
+// attachments.
+func (n *Node) reopen(ctx context.Context, b *dotmesh.Branch) {
+	if b.Stash != nil {
+		return
+	}
+	if _, err := n.ownBranch(b.ID); err == nil {
+		n.takeUp(ctx, b)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	for _, a := range n.attachments(b.ID) {
+		if err := n.detach(ctx, a.Attachment, a.volume.Volume); err != nil {
+			n.log.Warn("attachment of a deleted branch left behind", "volume", a.Volume, "err", err)
+		}
+	}
+}
+
+// DeleteCommit implements dotmesh.Service.
+func (s *service) DeleteCommit(ctx context.Context, r dotmesh.CommitRef) error {
+	request := dotmesh.BranchRequest{Dot: r.Dot, Branch: r.Branch}
+	return dotmesh.Wrap("server.DeleteCommit", s.change(ctx, request, mayOwn, func(d *dotmesh.Dot, b *dotmesh.Branch) error {
+		c, err := s.commitOf(ctx, d, b, r.Ref)
+		if err != nil {
+			return err
+		}
+		burial, err := s.burialOfCommit(ctx, d, &c)
+		if err != nil {
+			return err
+		}
+		burial.Op = s.op(d, b, dotmesh.VerbDeleteCommit, r.Request)
+		burial.Op.Old = dotmesh.Tip{Line: c.Line, Commit: c.ID}
+		return s.node.sees(ctx)(s.node.reg.Bury(ctx, burial))
+	}))
+}
+
+// burialOfCommit decides what deleting a commit changes: the count of every branch in
+// whose history it is, and the head where it was that.
+func (s *service) burialOfCommit(ctx context.Context, d *dotmesh.Dot, c *dotmesh.Commit) (dotmesh.Burial, error) {
+	burial := s.burial(dotmesh.BuriedCommit, c.ID.UUID, d)
+	burial.Tombstone.Commit = c
+	burial.Tombstone.Covers = []dotmesh.Cover{{Line: c.Line, Commit: c.ID, Chain: c.Chain}}
+	burial.Next = map[dotmesh.BranchID]dotmesh.Pointer{}
+	if line := s.node.view.line(c.Line); line == nil || line.Forked(c.ID) {
+		return burial, dotmesh.E("server.burialOfCommit", dotmesh.Conflict, "a branch or stash was made from commit %s, so it must stay", c.ID)
+	}
+	for _, b := range s.node.view.branchesOf(d.ID) {
+		if b.Pointer.Tip == c.ID {
+			return burial, dotmesh.E("server.burialOfCommit", dotmesh.Conflict, "commit %s is the newest one of %s; reset that branch first", c.ID, b.Name)
+		}
+		next, found, err := s.node.without(ctx, b, c)
+		if err != nil {
+			return burial, err
+		}
+		if found {
+			burial.Expect[b.ID], burial.Next[b.ID] = b.Pointer, next
+		}
+	}
+	return burial, nil
+}
+
+// without returns the branch's pointer as it is when commit c is no longer in its history,
+// and whether c is in it at all.
+func (n *Node) without(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit) (dotmesh.Pointer, bool, error) {
+	p, found := b.Pointer, false
+	var head dotmesh.CommitID
+	for past, err := range n.history(ctx, tipOf(b)) {
+		if err != nil {
+			return p, false, err
+		}
+		if past.ID == c.ID {
+			found = true
+		} else if past.Visible() && head.IsZero() {
+			head = past.ID
+		}
+		if found && !head.IsZero() {
+			break
+		}
+	}
+	if found && c.Visible() {
+		p.Head, p.Count = head, p.Count-1
+	}
+	return p, found, nil
+}
+
+// expired reports whether a time that may be "never" has passed.
+func expired(at, now time.Time) bool { return !at.IsZero() && at.Before(now) }

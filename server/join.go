@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/server/plan"
+)
+
+// judge compares the registry with what this node remembers, and freezes or thaws the
+// node accordingly.
+func (n *Node) judge() plan.Verdict {
+	id := n.identity()
+	cluster, at := n.view.identity()
+	verdict := plan.Identify(id.Cluster, id.Cursor, cluster, at)
+	fault := verdict.Fault()
+	n.mu.Lock()
+	was := n.frozen
+	n.frozen = fault
+	n.mu.Unlock()
+	if fault != nil && was == nil {
+		n.log.Error("frozen", "why", dotmesh.Text(fault))
+	}
+	return verdict
+}
+
+// join makes this node a member: it founds the cluster if there is none, notes it in the
+// pool, and writes its own record.
+func (n *Node) join(ctx context.Context) error {
+	verdict := n.judge()
+	switch verdict {
+	case plan.Virgin:
+		cluster := dotmesh.Cluster{
+			ID: dotmesh.ClusterID{UUID: dotmesh.NewUUID()}, Feature: dotmesh.FeatureLevel, Created: n.now().UTC().Round(0),
+		}
+		if _, err := n.reg.Found(ctx, cluster); err != nil {
+			return dotmesh.Wrap("found the cluster", err)
+		}
+		if err := n.view.await(ctx, func() bool { return n.view.cluster != nil }); err != nil {
+			return err
+		}
+	case plan.Ours, plan.Joinable:
+	default:
+		return nil
+	}
+	cluster, at := n.view.identity()
+	if err := n.mem.joinCluster(cluster.ID, at); err != nil {
+		return err
+	}
+	id := n.identity()
+	id.Cluster, id.Cursor = cluster.ID, at
+	n.setIdentity(id)
+	return n.introduce(ctx)
+}
+
+// introduce writes the node's record, and the administrator's secrets if there are none.
+func (n *Node) introduce(ctx context.Context) error {
+	self := dotmesh.Node{
+		ID: n.ID(), Name: n.cfg.Name, Addresses: n.cfg.Addresses, Pool: n.store.Caps().Pool, Version: n.cfg.Version,
+	}
+	if err := n.sees(ctx)(n.reg.PutNode(ctx, self)); err != nil {
+		return dotmesh.Wrap("introduce this node", err)
+	}
+	admin := n.view.user(dotmesh.AdminID)
+	if admin == nil || admin.KeyHash != "" || n.cfg.AdminKey == "" {
+		return nil
+	}
+	next := *admin
+	next.KeyHash = hashKey(admin.ID, n.cfg.AdminKey)
+	if n.cfg.AdminPassword != "" {
+		hash, err := hashPassword(n.cfg.AdminPassword)
+		if err != nil {
+			return err
+		}
+		next.PasswordHash = hash
+	}
+	return dotmesh.Wrap("set the administrator's key", n.sees(ctx)(n.reg.PutUser(ctx, admin, next)))
+}
+
+// recheck judges the registry again after a new listing: it may have been wiped, or
+// restored from an old copy, while the node was running.
+func (n *Node) recheck(u dotmesh.Update) {
+	if u.Reset && !n.identity().Cluster.IsZero() {
+		n.judge()
+	}
+}

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"context"
+
+	"dotmesh.io/dotmesh"
+)
+
+// maxMissing bounds the commits that a replica is told to lack.
+const maxMissing = 100
+
+// Version implements dotmesh.Service.
+func (s *service) Version(context.Context) (dotmesh.Version, error) {
+	n := s.node
+	id := n.identity()
+	return dotmesh.Version{
+		Version: n.cfg.Version, Node: id.Node, Name: n.cfg.Name, Cluster: id.Cluster,
+		Feature: dotmesh.FeatureLevel, Store: n.store.Caps().Pool,
+	}, nil
+}
+
+// Dots implements dotmesh.Service.
+func (s *service) Dots(context.Context) ([]dotmesh.DotStatus, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	all := []dotmesh.DotStatus{}
+	for _, d := range s.node.view.allDots() {
+		if rightOf(s.who, d) >= maySee {
+			all = append(all, s.node.dotStatus(d))
+		}
+	}
+	return all, nil
+}
+
+// known refuses whoever did not say who they are.
+func (s *service) known() error {
+	if s.who.IsZero() {
+		return dotmesh.E("server.authorize", dotmesh.Unauthenticated, "log in first, with a user name and an API key")
+	}
+	return nil
+}
+
+// Dot implements dotmesh.Service.
+func (s *service) Dot(ctx context.Context, name dotmesh.DotName) (dotmesh.DotDetail, error) {
+	n := s.node
+	d, err := s.dot(name, maySee)
+	if err != nil {
+		return dotmesh.DotDetail{}, err
+	}
+	detail := dotmesh.DotDetail{DotStatus: n.dotStatus(d), All: []dotmesh.BranchStatus{}}
+	if u := n.view.user(d.Owner); u != nil {
+		detail.OwnerName = string(u.Name)
+	}
+	for _, b := range n.view.branchesOf(d.ID) {
+		status := n.branchStatus(d, b)
+		if status.Replicas, err = n.replicas(ctx, b); err != nil {
+			return dotmesh.DotDetail{}, err
+		}
+		detail.All = append(detail.All, status)
+	}
+	return detail, nil
+}
+
+// Status implements dotmesh.Service.
+func (s *service) Status(ctx context.Context, r dotmesh.StatusRequest) (dotmesh.BranchStatus, error) {
+	n := s.node
+	d, err := s.dot(r.Dot, maySee)
+	if err != nil {
+		return dotmesh.BranchStatus{}, err
+	}
+	b, err := s.branchOf(d, r.Branch)
+	if err != nil {
+		return dotmesh.BranchStatus{}, err
+	}
+	if err := n.measure(ctx, b.ID, r.Fresh); err != nil {
+		return dotmesh.BranchStatus{}, dotmesh.Wrap("server.Status", err)
+	}
+	status := n.branchStatus(d, b)
+	status.Replicas, err = n.replicas(ctx, b)
+	return status, err
+}
+
+// dotStatus describes a dot and its current branch, from memory.
+func (n *Node) dotStatus(d *dotmesh.Dot) dotmesh.DotStatus {
+	status := dotmesh.DotStatus{Dot: *d}
+	if b := n.view.branch(d.Current); b != nil {
+		status.Branch = n.branchStatus(d, b)
+	}
+	status.Branches, status.Stashes = n.view.countBranches(d.ID)
+	return status
+}
+
+// branchStatus describes a branch, from memory.
+func (n *Node) branchStatus(d *dotmesh.Dot, b *dotmesh.Branch) dotmesh.BranchStatus {
+	figures := n.stats.get(b.ID)
+	status := dotmesh.BranchStatus{
+		Branch: *b, Current: b.ID == d.Current, MasterName: n.view.nodeName(b.Pointer.Master),
+		Size: figures.Size, Dirty: figures.Dirty, Mounted: n.stats.watched(b.ID),
+	}
+	for _, holder := range n.view.holders(b.ID) {
+		status.Containers = append(status.Containers, dotmesh.Container{ID: holder, Name: holder})
+	}
+	return status
+}
+
+// replicas says how far every node has come with a branch. The master has all of it.
+func (n *Node) replicas(ctx context.Context, b *dotmesh.Branch) ([]dotmesh.Replica, error) {
+	nodes, alive := n.view.allNodes()
+	var all []dotmesh.Replica
+	for _, node := range nodes {
+		r := dotmesh.Replica{Node: node.ID, Name: node.Name, Alive: alive[node.ID]}
+		if node.ID != b.Pointer.Master {
+			missing, err := n.missing(ctx, b, node.ID)
+			if err != nil {
+				return nil, err
+			}
+			r.Missing = missing
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// missing returns the branch's commits that a node does not hold, oldest first.
+func (n *Node) missing(ctx context.Context, b *dotmesh.Branch, node dotmesh.NodeID) ([]dotmesh.CommitID, error) {
+	var all []dotmesh.CommitID
+	for c, err := range n.history(ctx, tipOf(b)) {
+		if err != nil {
+			return nil, err
+		}
+		if n.view.holds(node, &c) || len(all) == maxMissing {
+			break
+		}
+		all = append([]dotmesh.CommitID{c.ID}, all...)
+	}
+	return all, nil
+}
+
+// Nodes implements dotmesh.Service.
+func (s *service) Nodes(ctx context.Context) ([]dotmesh.NodeStatus, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	nodes, alive := s.node.view.allNodes()
+	all := []dotmesh.NodeStatus{}
+	for _, node := range nodes {
+		status := dotmesh.NodeStatus{Node: *node, Alive: alive[node.ID], Self: node.ID == s.node.ID()}
+		if status.Self {
+			usage, err := s.node.store.Pool(ctx)
+			if err != nil {
+				return nil, dotmesh.Wrap("server.Nodes", err)
+			}
+			status.Pool, status.AsOf = usage, s.node.now().UTC()
+		}
+		all = append(all, status)
+	}
+	return all, nil
+}

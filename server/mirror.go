@@ -1,0 +1,156 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"dotmesh.io/dotmesh"
+)
+
+// mirror collects what has changed in the registry since the pool's copy of it was last
+// written.
+type mirror struct {
+	mu      sync.Mutex // guards the rest
+	all     bool       // a new listing: compare everything
+	pending map[string]dotmesh.Record
+	cursor  dotmesh.Cursor
+	moved   chan struct{} // holds a token while something is pending
+}
+
+func newMirror() *mirror {
+	return &mirror{pending: map[string]dotmesh.Record{}, moved: make(chan struct{}, 1)}
+}
+
+// note takes an update in. A nil record stands for one that is gone.
+func (m *mirror) note(u dotmesh.Update) {
+	if u.Err != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if u.Reset {
+		m.all = true
+		clear(m.pending)
+	}
+	for _, c := range u.Changes {
+		key := mirrorKey(c.Record)
+		switch {
+		case key == "" || m.all:
+		case c.Deleted:
+			m.pending[key] = nil
+		default:
+			m.pending[key] = c.Record
+		}
+	}
+	m.cursor = u.Cursor
+	poke(m.moved)
+}
+
+// take returns what is pending and forgets it.
+func (m *mirror) take() (all bool, pending map[string]dotmesh.Record, cursor dotmesh.Cursor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, pending = m.all, m.pending
+	m.all, m.pending = false, map[string]dotmesh.Record{}
+	return all, pending, m.cursor
+}
+
+// mirrorKey names a record in the mirror; "" if it is not kept there: commits describe
+// themselves in the pool, and the rest is made anew by the nodes.
+func mirrorKey(r dotmesh.Record) string {
+	switch r := r.(type) {
+	case *dotmesh.Dot:
+		return "dot/" + string(r.Name.Namespace) + "/" + string(r.Name.Name)
+	case *dotmesh.Branch:
+		return "branch/" + r.ID.String()
+	case *dotmesh.Line:
+		return "line/" + r.ID.String()
+	case *dotmesh.Tombstone:
+		return "tombstone/" + r.ID.String()
+	case *dotmesh.User:
+		return "user/" + r.ID.String()
+	}
+	return ""
+}
+
+// reflect keeps a copy of the registry's records in the pool's own memory, so that the
+// registry can be rebuilt from it. The copy is at most mirrorEvery behind. While the node
+// is frozen it stays as it is: then it is what the registry will be rebuilt from.
+func (n *Node) reflect(ctx context.Context) error {
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-rest.C:
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.mirror.moved:
+		}
+		if err := n.writeMirror(); err != nil {
+			n.log.Error("the pool's copy of the registry is not up to date", "err", err)
+		}
+		rest.Reset(mirrorEvery)
+	}
+}
+
+// writeMirror brings the copy up to date in one transaction.
+func (n *Node) writeMirror() error {
+	if n.mayChangeNow() != nil {
+		return nil
+	}
+	all, pending, cursor := n.mirror.take()
+	if all {
+		var err error
+		if pending, err = n.compareMirror(); err != nil {
+			return err
+		}
+	}
+	return n.store.KV().Update(func(tx dotmesh.KVWriter) error {
+		for key, r := range pending {
+			if err := putRecord(tx, key, r); err != nil {
+				return err
+			}
+		}
+		return putCursor(tx, cursor)
+	})
+}
+
+func putRecord(tx dotmesh.KVWriter, key string, r dotmesh.Record) error {
+	if r == nil {
+		return tx.Delete(bucketMirror, key)
+	}
+	return putJSON(tx, bucketMirror, key, r)
+}
+
+// compareMirror returns what differs between the whole view and the copy.
+func (n *Node) compareMirror() (map[string]dotmesh.Record, error) {
+	want := map[string]dotmesh.Record{}
+	for r := range n.view.records() {
+		want[mirrorKey(r)] = r
+	}
+	err := n.store.KV().View(func(tx dotmesh.KVReader) error {
+		for key, old := range tx.Scan(bucketMirror) {
+			r, ok := want[key]
+			if !ok {
+				want[key] = nil
+				continue
+			}
+			data, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			if bytes.Equal(old, data) {
+				delete(want, key)
+			}
+		}
+		return nil
+	})
+	return want, dotmesh.Wrap("compare the pool's copy of the registry", err)
+}

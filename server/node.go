@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dotmesh.io/dotmesh"
+)
+
+// How long things are kept and how often they are looked at.
+const (
+	KeepStash     = 30 * 24 * time.Hour // what a reset dropped
+	KeepDiscarded = time.Hour           // what a reset --discard dropped
+	KeepDeleted   = 24 * time.Hour      // what a delete buried
+	KeepOps       = 30 * 24 * time.Hour // entries of the operation log
+	pollEvery     = 5 * time.Second     // dirty bytes of mounted branches
+	sweepEvery    = time.Hour           // garbage collection
+	mirrorEvery   = time.Second         // at most this long is the pool's mirror behind
+	keepCommits   = 100                 // records of a line's newest commits in the registry
+	trimAt        = 2 * keepCommits     // trim when a line has this many
+)
+
+// Config is what a Node is made of.
+type Config struct {
+	Store    dotmesh.Store
+	Registry dotmesh.Registry
+	Mounter  Mounter
+
+	Name      dotmesh.Name // the node's; unique in its cluster
+	Version   string       // the program's
+	Addresses []string     // host:port of the node's API
+	MountDir  string       // below it branches, volumes and commits are mounted
+
+	// AdminKey and AdminPassword become the administrator's when the cluster has none yet.
+	AdminKey, AdminPassword dotmesh.Secret
+	// SaveAdminKey is called with the administrator's API key whenever that has changed;
+	// nil: nobody else needs it.
+	SaveAdminKey func(dotmesh.Secret) error
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: none
+}
+
+// Node is one machine of a cluster. It implements dotmesh.Gate.
+type Node struct {
+	cfg    Config
+	log    *slog.Logger
+	now    func() time.Time
+	store  dotmesh.Store
+	reg    dotmesh.Registry
+	mem    memory
+	view   *view
+	locks  locks
+	events *feed
+	stats  *stats
+	logins chan struct{} // one token: one password is checked at a time
+	sweeps chan struct{} // asks the janitor to look now
+	mirror *mirror
+
+	mu     sync.Mutex // guards id, frozen
+	id     identity
+	frozen error // why nothing may be changed; nil: it may
+
+	ready chan struct{} // closed when the node has its picture and its mounts
+}
+
+var _ dotmesh.Gate = (*Node)(nil)
+
+// New returns a node that does nothing until Run.
+func New(cfg Config) *Node {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Logger, now: cfg.Now, store: cfg.Store, reg: cfg.Registry,
+		mem: memory{cfg.Store.KV()}, view: newView(), stats: newStats(), events: newFeed(cfg.Now),
+		logins: make(chan struct{}, 1), sweeps: make(chan struct{}, 1), mirror: newMirror(),
+		ready: make(chan struct{}),
+	}
+	n.logins <- struct{}{}
+	return n
+}
+
+// Run works until ctx ends or the store fails, and returns when everything that it started
+// has ended. Mounts stay, since containers use them. Without a reachable registry it goes
+// on trying; what it already masters it mounts at once.
+func (n *Node) Run(ctx context.Context) error {
+	id, err := n.mem.identify()
+	if err != nil {
+		return err
+	}
+	n.setIdentity(id)
+	n.remount(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.watch(ctx) })
+	g.Go(func() error { return n.start(ctx) })
+	return g.Wait()
+}
+
+// Ready is closed when calls can be served.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// ID returns the node's id; it is empty until Run has begun.
+func (n *Node) ID() dotmesh.NodeID { return n.identity().Node }
+
+// As returns the service that acts for p.
+func (n *Node) As(p dotmesh.Principal) dotmesh.Service { return &service{node: n, who: p} }
+
+// service is a Node as one principal sees it.
+type service struct {
+	node *Node
+	who  dotmesh.Principal
+}
+
+var _ dotmesh.Service = (*service)(nil)
+
+func (n *Node) identity() identity {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.id
+}
+
+func (n *Node) setIdentity(id identity) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.id = id
+}
+
+// watch keeps the view true for as long as ctx lives.
+func (n *Node) watch(ctx context.Context) error {
+	for u := range n.reg.Watch(ctx, 0) {
+		if u.Err != nil {
+			n.log.Warn("registry out of reach", "err", u.Err)
+		}
+		n.view.apply(u)
+		n.events.registry(u)
+		n.recheck(u)
+		n.mirror.note(u)
+	}
+	return ctx.Err()
+}
+
+// start does what needs the registry's picture, once there is one, and then the rounds.
+func (n *Node) start(ctx context.Context) error {
+	if err := n.view.await(ctx, func() bool { return n.view.listed }); err != nil {
+		return err
+	}
+	if err := n.join(ctx); err != nil {
+		return err
+	}
+	if err := n.settle(ctx); err != nil {
+		return err
+	}
+	close(n.ready)
+	n.log.Info("ready", "node", n.ID(), "store", n.store.Caps().Pool)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.reg.StayAlive(ctx, n.ID()) })
+	g.Go(func() error { return n.poll(ctx) })
+	g.Go(func() error { return n.reflect(ctx) })
+	g.Go(func() error { return n.janitor(ctx) })
+	return g.Wait()
+}
+
+// poke leaves a token in a channel of one, unless there is one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,31 @@
+package plan
+
+import "dotmesh.io/dotmesh"
+
+// Undoable returns the entry of an operation log, newest first, that an undo reverses: the
+// newest that neither is an undo nor was undone, or for n > 0 the one numbered n. An undo
+// that is itself named by number is reversed like any other change of history.
+func Undoable(ops []dotmesh.Op, n uint64) (dotmesh.Op, error) {
+	const op = "plan.Undoable"
+	undone := map[uint64]bool{}
+	for _, o := range ops {
+		undone[o.Undoes] = true
+	}
+	for _, o := range ops {
+		switch {
+		case n == 0 && (o.Undoes > 0 || undone[o.N]):
+		case n == 0:
+			return o, nil
+		case o.N == n && undone[n]:
+			return o, dotmesh.E(op, dotmesh.Conflict, "operation %d has been undone already; \"dm op log\" shows by which", n)
+		case o.N == n && o.Verb == dotmesh.VerbUndo && o.Old.IsZero():
+			return o, dotmesh.E(op, dotmesh.Unsupported, "operation %d is an undo that changed no history; repeat what it had undone instead", n)
+		case o.N == n:
+			return o, nil
+		}
+	}
+	if n > 0 {
+		return dotmesh.Op{}, dotmesh.E(op, dotmesh.NotFound, "no operation %d in the log; \"dm op log\" shows it", n)
+	}
+	return dotmesh.Op{}, dotmesh.E(op, dotmesh.NotFound, "nothing is left to undo; \"dm op log\" shows what was done")
+}

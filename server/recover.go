@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/server/plan"
+)
+
+// Recover implements dotmesh.Service. It works only on a node that its registry's loss has
+// frozen: a registry that the node trusts is not replaced.
+func (s *service) Recover(ctx context.Context) (dotmesh.Recovered, error) {
+	const op = "server.Recover"
+	n := s.node
+	if err := s.adminOnly(); err != nil {
+		return dotmesh.Recovered{}, err
+	}
+	if n.mayChangeNow() == nil {
+		return dotmesh.Recovered{}, dotmesh.E(op, dotmesh.Conflict, "the registry is the one that this node knows; there is nothing to recover")
+	}
+	remains, err := n.remains(ctx)
+	if err != nil {
+		return dotmesh.Recovered{}, dotmesh.Wrap(op, err)
+	}
+	rebuilt := plan.Rebuild(remains)
+	cluster := dotmesh.Cluster{ID: n.identity().Cluster, Feature: dotmesh.FeatureLevel, Created: n.now().UTC().Round(0)}
+	if cluster.ID.IsZero() {
+		return dotmesh.Recovered{}, dotmesh.E(op, dotmesh.Conflict, "this node's pool never belonged to a cluster; there is nothing to recover from it")
+	}
+	done := summary(rebuilt)
+	cursor, err := n.reg.Rebuild(ctx, append(rebuilt.Records, &cluster))
+	if err != nil {
+		return dotmesh.Recovered{}, dotmesh.Wrap(op, err)
+	}
+	if err := n.view.reach(ctx, cursor); err != nil {
+		return dotmesh.Recovered{}, err
+	}
+	if err := n.rejoin(ctx); err != nil {
+		return dotmesh.Recovered{}, dotmesh.Wrap(op, err)
+	}
+	return done, nil
+}
+
+// rejoin accepts the registry as it is now: its cursor is the highest from here on.
+func (n *Node) rejoin(ctx context.Context) error {
+	cluster, at := n.view.identity()
+	if cluster == nil {
+		return dotmesh.E("server.rejoin", dotmesh.Conflict, "the registry has no cluster record")
+	}
+	if err := n.mem.joinCluster(cluster.ID, at); err != nil {
+		return err
+	}
+	id := n.identity()
+	id.Cluster, id.Cursor = cluster.ID, at
+	n.setIdentity(id)
+	if err := n.join(ctx); err != nil {
+		return err
+	}
+	return n.settle(ctx)
+}
+
+// remains gathers what this node's pool has of the registry.
+func (n *Node) remains(ctx context.Context) (plan.Remains, error) {
+	r := plan.Remains{Pool: map[dotmesh.LineID][]dotmesh.Commit{}}
+	err := n.store.KV().View(func(tx dotmesh.KVReader) error {
+		for key, data := range tx.Scan(bucketMirror) {
+			if err := remember(&r, key, data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	for info, err := range n.store.Inventory(ctx) {
+		if err != nil {
+			return r, err
+		}
+		commits := []dotmesh.Commit{}
+		for _, have := range info.Commits {
+			c, err := decodeCommit(have)
+			if err != nil {
+				return r, err
+			}
+			commits = append(commits, c)
+		}
+		r.Pool[info.ID] = commits
+	}
+	return r, nil
+}
+
+func summary(r plan.Rebuilt) dotmesh.Recovered {
+	var done dotmesh.Recovered
+	for _, record := range r.Records {
+		switch record.(type) {
+		case *dotmesh.Dot:
+			done.Dots++
+		case *dotmesh.Branch:
+			done.Branches++
+		case *dotmesh.Commit:
+			done.Commits++
+		}
+	}
+	for _, b := range r.Missing {
+		done.Notes = append(done.Notes, fmt.Sprintf("branch %s: its newest commit %s is not in this pool; it went back to the newest one that is", b.Name, b.Pointer.Tip))
+	}
+	for _, id := range r.Unknown {
+		done.Notes = append(done.Notes, fmt.Sprintf("line %s is in the pool and belongs to no dot; it is left alone", id))
+	}
+	return done
+}
+
+func appendRecord[T any](all []*T, key string, data []byte) ([]*T, error) {
+	r := new(T)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, dotmesh.E("server.remember", dotmesh.Corrupt, "the pool's copy of the registry is damaged at %s: %v", key, err)
+	}
+	return append(all, r), nil
+}
+
+// remember adds one record of the mirror.
+func remember(r *plan.Remains, key string, data []byte) (err error) {
+	switch kind, _, _ := strings.Cut(key, "/"); kind {
+	case "dot":
+		r.Dots, err = appendRecord(r.Dots, key, data)
+	case "branch":
+		r.Branches, err = appendRecord(r.Branches, key, data)
+	case "line":
+		r.Lines, err = appendRecord(r.Lines, key, data)
+	case "tombstone":
+		r.Tombstones, err = appendRecord(r.Tombstones, key, data)
+	case "user":
+		r.Users, err = appendRecord(r.Users, key, data)
+	}
+	return err
+}

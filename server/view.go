@@ -1,0 +1,519 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"dotmesh.io/dotmesh"
+)
+
+// view is the node's picture of the registry, fed by one watch. Everything that is read
+// is read here, so a read costs no round trip; whoever has just written waits for the
+// view to reach the cursor that the registry returned.
+type view struct {
+	mu          sync.RWMutex // guards all fields below
+	cluster     *dotmesh.Cluster
+	dots        map[dotmesh.DotID]*dotState
+	names       map[dotmesh.DotName]dotmesh.DotID
+	branches    map[dotmesh.BranchID]*dotmesh.Branch
+	lines       map[dotmesh.LineID]*lineState
+	nodes       map[dotmesh.NodeID]*dotmesh.Node
+	alive       map[dotmesh.NodeID]bool
+	positions   map[positionKey]dotmesh.Position
+	attachments map[attachmentKey]*dotmesh.Attachment
+	tombstones  map[dotmesh.UUID]*dotmesh.Tombstone
+	users       map[dotmesh.UserID]*dotmesh.User
+	cursor      dotmesh.Cursor
+	listed      bool          // the first listing is in
+	err         error         // the registry is out of reach; nil while the watch runs
+	moved       chan struct{} // closed and replaced at every update
+}
+
+// dotState is a dot and the branches that belong to it, buried ones included.
+type dotState struct {
+	dot      *dotmesh.Dot // nil: only its branches are known, the dot is deleted
+	branches map[dotmesh.BranchID]bool
+}
+
+// lineState is a line and the commits that the registry keeps of it, by Seq.
+type lineState struct {
+	line    *dotmesh.Line // nil: only commits are known
+	commits []dotmesh.Commit
+}
+
+type positionKey struct {
+	node dotmesh.NodeID
+	line dotmesh.LineID
+}
+
+type attachmentKey struct {
+	node   dotmesh.NodeID
+	volume string
+}
+
+func newView() *view {
+	v := &view{moved: make(chan struct{})}
+	v.forget()
+	return v
+}
+
+func (v *view) forget() {
+	v.cluster = nil
+	v.dots = map[dotmesh.DotID]*dotState{}
+	v.names = map[dotmesh.DotName]dotmesh.DotID{}
+	v.branches = map[dotmesh.BranchID]*dotmesh.Branch{}
+	v.lines = map[dotmesh.LineID]*lineState{}
+	v.nodes = map[dotmesh.NodeID]*dotmesh.Node{}
+	v.alive = map[dotmesh.NodeID]bool{}
+	v.positions = map[positionKey]dotmesh.Position{}
+	v.attachments = map[attachmentKey]*dotmesh.Attachment{}
+	v.tombstones = map[dotmesh.UUID]*dotmesh.Tombstone{}
+	v.users = map[dotmesh.UserID]*dotmesh.User{}
+}
+
+// apply takes an update in and wakes whoever waits for it.
+func (v *view) apply(u dotmesh.Update) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.err = u.Err
+	if u.Err == nil {
+		if u.Reset {
+			v.forget()
+		}
+		for _, c := range u.Changes {
+			v.change(c)
+		}
+		v.cursor, v.listed = u.Cursor, true
+	}
+	close(v.moved)
+	v.moved = make(chan struct{})
+}
+
+func (v *view) change(c dotmesh.Change) {
+	switch r := c.Record.(type) {
+	case *dotmesh.Cluster:
+		v.cluster = r
+		if c.Deleted {
+			v.cluster = nil
+		}
+	case *dotmesh.Node:
+		put(v.nodes, r.ID, r, c.Deleted)
+	case *dotmesh.Alive:
+		put(v.alive, r.Node, true, c.Deleted)
+	case *dotmesh.Dot:
+		v.changeDot(r, c.Deleted)
+	case *dotmesh.Branch:
+		v.changeBranch(r, c.Deleted)
+	case *dotmesh.Line:
+		v.changeLine(r, c.Deleted)
+	case *dotmesh.Commit:
+		v.changeCommit(r, c.Deleted)
+	case *dotmesh.Position:
+		put(v.positions, positionKey{r.Node, r.Line}, *r, c.Deleted)
+	case *dotmesh.Attachment:
+		put(v.attachments, attachmentKey{r.Node, r.Volume}, r, c.Deleted)
+	case *dotmesh.Tombstone:
+		put(v.tombstones, r.ID, r, c.Deleted)
+	case *dotmesh.User:
+		put(v.users, r.ID, r, c.Deleted)
+	}
+}
+
+func put[K comparable, V any](m map[K]V, key K, value V, deleted bool) {
+	if deleted {
+		delete(m, key)
+		return
+	}
+	m[key] = value
+}
+
+func (v *view) dotState(id dotmesh.DotID) *dotState {
+	d := v.dots[id]
+	if d == nil {
+		d = &dotState{branches: map[dotmesh.BranchID]bool{}}
+		v.dots[id] = d
+	}
+	return d
+}
+
+func (v *view) changeDot(d *dotmesh.Dot, deleted bool) {
+	if !deleted {
+		v.dotState(d.ID).dot = d
+		v.names[d.Name] = d.ID
+		return
+	}
+	id, ok := v.names[d.Name]
+	if !ok {
+		return
+	}
+	delete(v.names, d.Name)
+	v.dots[id].dot = nil
+	v.dropEmptyDot(id)
+}
+
+func (v *view) changeBranch(b *dotmesh.Branch, deleted bool) {
+	if !deleted {
+		v.branches[b.ID] = b
+		v.dotState(b.Dot).branches[b.ID] = true
+		return
+	}
+	if old := v.branches[b.ID]; old != nil {
+		delete(v.branches, b.ID)
+		delete(v.dots[old.Dot].branches, b.ID)
+		v.dropEmptyDot(old.Dot)
+	}
+}
+
+func (v *view) dropEmptyDot(id dotmesh.DotID) {
+	if d := v.dots[id]; d.dot == nil && len(d.branches) == 0 {
+		delete(v.dots, id)
+	}
+}
+
+func (v *view) lineState(id dotmesh.LineID) *lineState {
+	l := v.lines[id]
+	if l == nil {
+		l = &lineState{}
+		v.lines[id] = l
+	}
+	return l
+}
+
+func (v *view) changeLine(l *dotmesh.Line, deleted bool) {
+	s := v.lineState(l.ID)
+	s.line = l
+	if deleted {
+		s.line = nil
+		v.dropEmptyLine(l.ID, s)
+	}
+}
+
+func (v *view) changeCommit(c *dotmesh.Commit, deleted bool) {
+	s := v.lineState(c.Line)
+	at, found := slices.BinarySearchFunc(s.commits, c.Seq, func(have dotmesh.Commit, seq uint64) int {
+		return cmp.Compare(have.Seq, seq)
+	})
+	switch {
+	case deleted && found:
+		s.commits = slices.Delete(s.commits, at, at+1)
+		v.dropEmptyLine(c.Line, s)
+	case deleted:
+	case found:
+		s.commits[at] = *c
+	default:
+		s.commits = slices.Insert(s.commits, at, *c)
+	}
+}
+
+func (v *view) dropEmptyLine(id dotmesh.LineID, s *lineState) {
+	if s.line == nil && len(s.commits) == 0 {
+		delete(v.lines, id)
+	}
+}
+
+// reach waits until the view has taken cursor in.
+func (v *view) reach(ctx context.Context, cursor dotmesh.Cursor) error {
+	return v.await(ctx, func() bool { return v.cursor >= cursor })
+}
+
+// await waits until done, called with the lock held, says so.
+func (v *view) await(ctx context.Context, done func() bool) error {
+	for {
+		v.mu.RLock()
+		ok, moved := done(), v.moved
+		v.mu.RUnlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return dotmesh.Wrap("wait for the registry", ctx.Err())
+		}
+	}
+}
+
+// position returns where the view is and the registry's fault, if it is out of reach.
+func (v *view) position() (dotmesh.Cursor, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.cursor, v.err
+}
+
+// dot returns the dot of that name, or nil.
+func (v *view) dot(name dotmesh.DotName) *dotmesh.Dot {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if id, ok := v.names[name]; ok {
+		return v.dots[id].dot
+	}
+	return nil
+}
+
+// dotByID returns the dot, or nil.
+func (v *view) dotByID(id dotmesh.DotID) *dotmesh.Dot {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if d := v.dots[id]; d != nil {
+		return d.dot
+	}
+	return nil
+}
+
+// allDots returns every dot, by namespace and name.
+func (v *view) allDots() []*dotmesh.Dot {
+	v.mu.RLock()
+	all := make([]*dotmesh.Dot, 0, len(v.names))
+	for _, id := range v.names {
+		all = append(all, v.dots[id].dot)
+	}
+	v.mu.RUnlock()
+	slices.SortFunc(all, func(a, b *dotmesh.Dot) int {
+		return cmp.Or(cmp.Compare(a.Name.Namespace, b.Name.Namespace), cmp.Compare(a.Name.Name, b.Name.Name))
+	})
+	return all
+}
+
+// branch returns the branch with that id, buried or not, or nil.
+func (v *view) branch(id dotmesh.BranchID) *dotmesh.Branch {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.branches[id]
+}
+
+// branchNamed returns the dot's branch or stash of that name, or nil.
+func (v *view) branchNamed(dot dotmesh.DotID, name dotmesh.Name) *dotmesh.Branch {
+	for _, b := range v.branchesOf(dot) {
+		if b.Name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// branchesOf returns the dot's branches that are not deleted: ordinary ones by name, then
+// stashes by name.
+func (v *view) branchesOf(dot dotmesh.DotID) []*dotmesh.Branch {
+	v.mu.RLock()
+	var all []*dotmesh.Branch
+	if d := v.dots[dot]; d != nil {
+		for id := range d.branches {
+			if t := v.tombstones[id.UUID]; t == nil || t.Kind != dotmesh.BuriedBranch {
+				all = append(all, v.branches[id])
+			}
+		}
+	}
+	v.mu.RUnlock()
+	slices.SortFunc(all, func(a, b *dotmesh.Branch) int {
+		return cmp.Or(compareBool(a.Stash != nil, b.Stash != nil), cmp.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// allBranches yields every branch, buried ones too, in no order.
+func (v *view) allBranches() []*dotmesh.Branch {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.Collect(maps.Values(v.branches))
+}
+
+// line returns the line, or nil.
+func (v *view) line(id dotmesh.LineID) *dotmesh.Line {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if s := v.lines[id]; s != nil {
+		return s.line
+	}
+	return nil
+}
+
+// linesOf returns the dot's lines, in no order.
+func (v *view) linesOf(dot dotmesh.DotID) []*dotmesh.Line {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []*dotmesh.Line
+	for _, s := range v.lines {
+		if s.line != nil && s.line.Dot == dot {
+			all = append(all, s.line)
+		}
+	}
+	return all
+}
+
+// commits returns what the registry keeps of a line, by Seq. The slice is a copy.
+func (v *view) commits(line dotmesh.LineID) []dotmesh.Commit {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if s := v.lines[line]; s != nil {
+		return slices.Clone(s.commits)
+	}
+	return nil
+}
+
+func (v *view) countCommits(line dotmesh.LineID) int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if s := v.lines[line]; s != nil {
+		return len(s.commits)
+	}
+	return 0
+}
+
+// attachmentsOf returns the node's attachments, by volume.
+func (v *view) attachmentsOf(node dotmesh.NodeID) []*dotmesh.Attachment {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []*dotmesh.Attachment
+	for key, a := range v.attachments {
+		if key.node == node {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b *dotmesh.Attachment) int { return cmp.Compare(a.Volume, b.Volume) })
+	return all
+}
+
+func (v *view) attachment(node dotmesh.NodeID, volume string) *dotmesh.Attachment {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.attachments[attachmentKey{node, volume}]
+}
+
+// allTombstones returns every tombstone, oldest first.
+func (v *view) allTombstones() []*dotmesh.Tombstone {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(v.tombstones), func(a, b *dotmesh.Tombstone) int { return a.At.Compare(b.At) })
+}
+
+func (v *view) tombstone(id dotmesh.UUID) *dotmesh.Tombstone {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.tombstones[id]
+}
+
+func (v *view) user(id dotmesh.UserID) *dotmesh.User {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.users[id]
+}
+
+// findUser returns the first user that fits, or nil.
+func (v *view) findUser(fits func(*dotmesh.User) bool) *dotmesh.User {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, u := range v.users {
+		if fits(u) {
+			return u
+		}
+	}
+	return nil
+}
+
+// allNodes returns every node, by name, and which are alive.
+func (v *view) allNodes() ([]*dotmesh.Node, map[dotmesh.NodeID]bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	nodes := slices.SortedFunc(maps.Values(v.nodes), func(a, b *dotmesh.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return nodes, maps.Clone(v.alive)
+}
+
+func (v *view) nodeName(id dotmesh.NodeID) dotmesh.Name {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if n := v.nodes[id]; n != nil {
+		return n.Name
+	}
+	return ""
+}
+
+// records yields what the pool's mirror keeps: everything that the commits in the pool do
+// not say themselves.
+func (v *view) records() iter.Seq[dotmesh.Record] {
+	v.mu.RLock()
+	var all []dotmesh.Record
+	for _, d := range v.dots {
+		if d.dot != nil {
+			all = append(all, d.dot)
+		}
+	}
+	for _, b := range v.branches {
+		all = append(all, b)
+	}
+	for _, l := range v.lines {
+		if l.line != nil {
+			all = append(all, l.line)
+		}
+	}
+	for _, t := range v.tombstones {
+		all = append(all, t)
+	}
+	for _, u := range v.users {
+		all = append(all, u)
+	}
+	v.mu.RUnlock()
+	return slices.Values(all)
+}
+
+// countBranches returns how many ordinary branches and stashes a dot has.
+func (v *view) countBranches(dot dotmesh.DotID) (branches, stashes int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	d := v.dots[dot]
+	if d == nil {
+		return 0, 0
+	}
+	for id := range d.branches {
+		switch t := v.tombstones[id.UUID]; {
+		case t != nil && t.Kind == dotmesh.BuriedBranch:
+		case v.branches[id].Stash != nil:
+			stashes++
+		default:
+			branches++
+		}
+	}
+	return branches, stashes
+}
+
+// holders returns the ids of whoever holds volumes of a branch, on any node.
+func (v *view) holders(id dotmesh.BranchID) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []string
+	for _, a := range v.attachments {
+		if a.Branch == id {
+			all = append(all, a.Holders...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// holds reports whether a node has told that it durably holds a commit.
+func (v *view) holds(node dotmesh.NodeID, c *dotmesh.Commit) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	p, ok := v.positions[positionKey{node, c.Line}]
+	return ok && p.Seq >= c.Seq
+}
+
+// identity returns the cluster's record, nil if there is none, and the cursor.
+func (v *view) identity() (*dotmesh.Cluster, dotmesh.Cursor) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.cluster, v.cursor
+}
