@@ -169,7 +169,7 @@ func unsent(err error) bool {
 // broken turns an exchange that failed into the error that the caller gets.
 func (c *Client) broken(ctx context.Context, op string, how repeat, err error) error {
 	if told, ok := errors.AsType[*dotmesh.Error](err); ok {
-		return &dotmesh.Error{Op: op, Kind: told.Kind, Text: dotmesh.Text(told), Err: err}
+		return dotmesh.E(op, told.Kind, "%s", dotmesh.Text(told))
 	}
 	end := func(kind dotmesh.Kind, format string, args ...any) error {
 		return &dotmesh.Error{Op: op, Kind: kind, Text: fmt.Sprintf(format, args...), Err: err}

@@ -49,8 +49,11 @@ type remoteGate struct {
 // Authenticate implements dotmesh.Gate by asking the server who the caller is.
 func (g *remoteGate) Authenticate(ctx context.Context, user dotmesh.Name, secret dotmesh.Secret) (dotmesh.Principal, error) {
 	u, err := connect(g.t, api.Remote{URL: g.url, User: user, Key: secret}).Whoami(ctx)
+	if err != nil {
+		return dotmesh.Principal{}, err
+	}
 	g.keys[user] = secret
-	return dotmesh.Principal{User: u.ID, Name: u.Name, Admin: err == nil && u.ID == dotmesh.AdminID}, err
+	return dotmesh.Principal{User: u.ID, Name: u.Name, Admin: u.ID == dotmesh.AdminID}, nil
 }
 
 // As implements dotmesh.Gate for who has logged in before.
