@@ -4,32 +4,43 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// zapLogger returns a logger for etcd's code that writes to log. etcd is talkative, and
-// calls an error what is none, such as every listener that it closes by itself; so what
-// is below a panic is written at most at level most.
-func zapLogger(log *slog.Logger, most slog.Level) *zap.Logger {
-	return zap.New(zapCore{log: log, most: most})
+// phase is what etcd is doing, which says how serious its messages are.
+type phase = atomic.Int32
+
+// The phases. etcd warns of how it was configured when it starts, and calls every
+// listener that it closes by itself an error.
+const (
+	starting = iota
+	serving
+	closing
+)
+
+// zapLogger returns a logger for etcd's code that writes to log.
+func zapLogger(log *slog.Logger, at *phase) *zap.Logger {
+	return zap.New(zapCore{log: log, at: at})
 }
 
 // zapCore is a zapcore.Core over slog.
 type zapCore struct {
-	log  *slog.Logger
-	most slog.Level
+	log *slog.Logger
+	at  *phase
 }
 
 func (c zapCore) level(l zapcore.Level) slog.Level {
+	at := c.at.Load()
 	switch {
 	case l >= zapcore.DPanicLevel:
 		return slog.LevelError
-	case l >= zapcore.ErrorLevel:
-		return min(slog.LevelError, c.most)
-	case l == zapcore.WarnLevel:
-		return min(slog.LevelWarn, c.most)
+	case l >= zapcore.ErrorLevel && at != closing:
+		return slog.LevelError
+	case l == zapcore.WarnLevel && at == serving:
+		return slog.LevelWarn
 	}
 	return slog.LevelDebug
 }

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/etcdstate"
@@ -119,3 +121,39 @@ func (e *etcd) open(t testing.TB, prefix string) *etcdstate.Registry {
 }
 
 func prefixOf(t testing.TB) string { return fmt.Sprintf("/test/%s/", dotmesh.NewUUID()) }
+
+// poked is a registry into which a test can write anything.
+type poked struct {
+	*etcdstate.Registry
+	t      testing.TB
+	client *clientv3.Client
+	prefix string
+}
+
+// Poke writes a raw value past all verbs, or deletes it if nil.
+func (p poked) Poke(key string, value []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	op := clientv3.OpPut(p.prefix+key, string(value))
+	if value == nil {
+		op = clientv3.OpDelete(p.prefix + key)
+	}
+	if _, err := p.client.Do(ctx, op); err != nil {
+		p.t.Errorf("Poke: %v", err)
+	}
+}
+
+// raw connects to etcd past the registry.
+func (e *etcd) raw(t testing.TB) *clientv3.Client {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{e.endpoint()}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
+}

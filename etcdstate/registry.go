@@ -93,8 +93,7 @@ func Connect(c Config) (*Registry, error) {
 		TLS:                  c.TLS,
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
-		RejectOldCluster:     false,
-		Logger:               zapLogger(c.Logger, slog.LevelDebug),
+		Logger:               zapLogger(c.Logger, new(phase)),
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 			MinConnectTimeout: 5 * time.Second,

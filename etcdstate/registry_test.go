@@ -9,5 +9,8 @@ import (
 
 func TestRegistry(t *testing.T) {
 	e := startEtcd(t)
-	dotmeshtest.RunRegistryTests(t, func(t *testing.T) dotmesh.Registry { return e.open(t, prefixOf(t)) })
+	dotmeshtest.RunRegistryTests(t, func(t *testing.T) dotmesh.Registry {
+		prefix := prefixOf(t)
+		return poked{Registry: e.open(t, prefix), t: t, client: e.raw(t), prefix: prefix}
+	})
 }

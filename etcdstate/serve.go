@@ -82,7 +82,8 @@ func Serve(ctx context.Context, c ServeConfig) (err error) {
 	}
 	defer func() { err = dotmesh.Wrap("etcdstate.Serve", errors.Join(err, lock.release())) }()
 
-	config, err := c.embed()
+	var at phase
+	config, err := c.embed(&at)
 	if err != nil {
 		return err
 	}
@@ -93,13 +94,17 @@ func Serve(ctx context.Context, c ServeConfig) (err error) {
 			Text: fmt.Sprintf("etcd cannot start on %s; its log says why", c.DataDir),
 		}
 	}
-	defer etcd.Close()
+	defer func() {
+		at.Store(closing)
+		etcd.Close()
+	}()
 	if err := awaitReady(ctx, etcd); err != nil || ctx.Err() != nil {
 		return err
 	}
 	if err := os.Chmod(c.Socket, 0o600); err != nil {
 		return err
 	}
+	at.Store(serving)
 	c.Logger.Info("etcd serves", "data", c.DataDir, "socket", c.Socket)
 	c.Ready()
 	return c.maintain(ctx, etcd)
@@ -116,7 +121,7 @@ func prepare(c *ServeConfig) error {
 
 // embed returns etcd's configuration. A lone member has no peers, so there is no peer
 // listener; its peer address is never dialled.
-func (c *ServeConfig) embed() (*embed.Config, error) {
+func (c *ServeConfig) embed(at *phase) (*embed.Config, error) {
 	token, err := newToken()
 	if err != nil {
 		return nil, err
@@ -135,7 +140,7 @@ func (c *ServeConfig) embed() (*embed.Config, error) {
 	e.MaxTxnOps = maxTxnOps
 	e.AutoCompactionMode, e.AutoCompactionRetention = embed.CompactorModePeriodic, c.History.String()
 	e.EnableGRPCGateway = false
-	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(c.Logger, slog.LevelWarn))
+	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(c.Logger, at))
 	return e, e.Validate()
 }
 

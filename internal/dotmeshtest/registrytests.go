@@ -2,6 +2,7 @@ package dotmeshtest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,13 +13,7 @@ import (
 // has it. Each test gets an empty one of its own.
 func RunRegistryTests(t *testing.T, open func(t *testing.T) dotmesh.Registry) {
 	t.Helper()
-	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, r *registryTest)
-	}{
-		{"a dot is born with its master branch, line, commit, position and log entry", testCreateDot},
-		{"a commit moves tip, head, count and chain", testRegister},
-	} {
+	for _, test := range slices.Concat(historyTests, buryTests, recordTests, watchTests, raceTests) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -28,9 +23,19 @@ func RunRegistryTests(t *testing.T, open func(t *testing.T) dotmesh.Registry) {
 					t.Errorf("Close: %v", err)
 				}
 			})
-			test.run(t, &registryTest{Registry: registry, ctx: ctx, t: t, a: "aaaaaaaaaaaaaaaa", b: "bbbbbbbbbbbbbbbb"})
+			r := &registryTest{Registry: registry, ctx: ctx, t: t, a: "aaaaaaaaaaaaaaaa", b: "bbbbbbbbbbbbbbbb"}
+			for name, id := range map[dotmesh.Name]dotmesh.NodeID{"a": r.a, "b": r.b} {
+				r.must(registry.PutNode(ctx, dotmesh.Node{ID: id, Name: name, Pool: "test"}))
+			}
+			test.run(t, r)
 		})
 	}
+}
+
+// registryCase is a promise of the registry's contract and its test.
+type registryCase struct {
+	name string
+	run  func(t *testing.T, r *registryTest)
 }
 
 // registryTest is a registry under test, with two nodes and shorthands for what the tests
@@ -116,39 +121,99 @@ func (r *registryTest) list() *state {
 
 func newCommitID() dotmesh.CommitID { return dotmesh.CommitID{UUID: dotmesh.NewUUID()} }
 
-func testCreateDot(t *testing.T, r *registryTest) {
-	c := r.creation("shop")
-	if _, err := r.Create(r.ctx, c); err != nil {
-		t.Fatalf("Create: %v", err)
+// must fails the test unless a verb succeeded.
+func (r *registryTest) must(cursor dotmesh.Cursor, err error) dotmesh.Cursor {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatalf("%v (%s)", err, dotmesh.Text(err))
 	}
-	s := r.list()
-	if got := s.branches[c.Branch.ID]; got == nil || got.Pointer != c.Branch.Pointer {
-		t.Errorf("branch = %+v, want %+v", got, c.Branch)
+	return cursor
+}
+
+// refuse fails the test unless a verb was refused with kind, in words for the user.
+func (r *registryTest) refuse(kind dotmesh.Kind, _ dotmesh.Cursor, err error) {
+	r.t.Helper()
+	if dotmesh.KindOf(err) != kind {
+		r.t.Errorf("err = %v, want one of kind %q", err, kind)
 	}
-	if got := s.dots[c.Dot.Name]; got == nil || got.ID != c.Dot.ID {
-		t.Errorf("dot = %+v, want %+v", got, c.Dot)
-	}
-	if len(s.lines) != 1 || len(s.commits) != 1 || len(s.positions) != 1 {
-		t.Errorf("%d lines, %d commits, %d positions; want one of each", len(s.lines), len(s.commits), len(s.positions))
-	}
-	ops, err := r.Ops(r.ctx, c.Dot.ID, 0, 10)
-	if err != nil || len(ops) != 1 || ops[0].N != 1 || ops[0].Verb != dotmesh.VerbInit {
-		t.Errorf("Ops = %+v, %v; want the init as entry 1", ops, err)
+	if err != nil && dotmesh.Text(err) == "" {
+		r.t.Errorf("%v has no text for the user", err)
 	}
 }
 
-func testRegister(t *testing.T, r *registryTest) {
-	b := r.dot("shop")
-	reg := r.next(b, "one")
-	for range 2 { // the second time it finds its own success
-		if _, err := r.Register(r.ctx, reg); err != nil {
-			t.Fatalf("Register: %v", err)
-		}
+// branch returns a branch as the registry has it.
+func (r *registryTest) branch(id dotmesh.BranchID) dotmesh.Branch {
+	r.t.Helper()
+	b := r.list().branches[id]
+	if b == nil {
+		r.t.Fatalf("there is no branch %s", id)
 	}
-	got := r.list().branches[b.ID].Pointer
-	want := b.Pointer
-	want.Tip, want.Head, want.Seq, want.Count, want.Chain = reg.Commit.ID, reg.Commit.ID, 2, 2, reg.Commit.Chain
-	if got != want {
-		t.Errorf("pointer = %+v, want %+v", got, want)
+	return *b
+}
+
+// commit registers a commit on a branch and returns the branch and the commit.
+func (r *registryTest) commit(b dotmesh.Branch, message string) (dotmesh.Branch, dotmesh.Commit) {
+	r.t.Helper()
+	reg := r.next(b, message)
+	r.must(r.Register(r.ctx, reg))
+	return r.branch(b.ID), reg.Commit
+}
+
+// fork returns the creation of a branch at the tip of another one.
+func (r *registryTest) fork(from dotmesh.Branch, name dotmesh.Name) dotmesh.Creation {
+	b := dotmesh.Branch{ID: dotmesh.BranchID{UUID: dotmesh.NewUUID()}, Dot: from.Dot, Name: name, Pointer: from.Pointer}
+	line := r.child(from, b.ID)
+	b.Pointer.Line, b.Pointer.Seq, b.Pointer.Epoch = line.ID, 0, 1
+	return dotmesh.Creation{
+		Branch: b, Line: line,
+		Op:     dotmesh.Op{Branch: b.ID, Verb: dotmesh.VerbBranch, By: "admin"},
+		Holder: &dotmesh.Position{Node: r.a, Line: line.ID, Commit: b.Pointer.Tip, Chain: b.Pointer.Chain},
 	}
+}
+
+// child returns a line forked from a branch's tip.
+func (r *registryTest) child(from dotmesh.Branch, owner dotmesh.BranchID) dotmesh.Line {
+	return dotmesh.Line{
+		ID: dotmesh.LineID{UUID: dotmesh.NewUUID()}, Dot: from.Dot, Owner: owner,
+		Origin: dotmesh.Origin{Line: from.Pointer.Line, Commit: from.Pointer.Tip},
+	}
+}
+
+// reset returns a swing of a branch to a new line at its own tip, with a stash.
+func (r *registryTest) reset(b dotmesh.Branch, stash dotmesh.Name) dotmesh.Swinging {
+	line := r.child(b, b.ID)
+	next := b.Pointer
+	next.Line, next.Seq = line.ID, 0
+	next.Epoch++
+	keep := b.Pointer
+	keep.Epoch = 1
+	return dotmesh.Swinging{
+		Branch: b.ID, Expect: b.Pointer, Next: next, Line: line,
+		Stash: &dotmesh.Branch{
+			ID: dotmesh.BranchID{UUID: dotmesh.NewUUID()}, Dot: b.Dot, Name: stash, Pointer: keep,
+			Stash: &dotmesh.Stash{Reason: dotmesh.StashReset, Of: b.ID, Node: r.a, Epoch: b.Pointer.Epoch},
+		},
+		Op: dotmesh.Op{Branch: b.ID, Verb: dotmesh.VerbReset, By: "admin"},
+	}
+}
+
+// move returns a move of a branch to node b.
+func (r *registryTest) move(b dotmesh.Branch) dotmesh.Move {
+	return dotmesh.Move{Branch: b.ID, Expect: b.Pointer, ID: dotmesh.NewUUID(), To: r.b, Deadline: time.Minute}
+}
+
+// released brings a branch as far as released, and returns the move from there.
+func (r *registryTest) released(b dotmesh.Branch) dotmesh.Move {
+	r.t.Helper()
+	m := r.move(b)
+	r.must(r.BeginMove(r.ctx, m))
+	m.Expect = r.branch(b.ID).Pointer
+	r.must(r.Release(r.ctx, m, nil))
+	m.Expect = r.branch(b.ID).Pointer
+	return m
+}
+
+// arrival returns the position with which node b takes a released branch.
+func (r *registryTest) arrival(m dotmesh.Move) dotmesh.Position {
+	return dotmesh.Position{Node: r.b, Line: m.Expect.Line, Seq: m.Expect.Seq, Commit: m.Expect.Tip, Chain: m.Expect.Chain}
 }

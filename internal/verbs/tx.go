@@ -141,16 +141,20 @@ func (tx *Tx) value(key string) []byte {
 }
 
 func parse[T any](tx *Tx, key string, value []byte) *T {
-	record := new(T)
+	other := new(T)
 	var err error
-	if _, isRecord := any(record).(dotmesh.Record); isRecord {
-		_, err = Decode(key, value)
+	if _, isRecord := any(other).(dotmesh.Record); isRecord {
+		var record dotmesh.Record
+		record, err = Decode(key, value)
+		if record, ok := any(record).(*T); ok && err == nil {
+			return record
+		}
 	}
-	if err = either(err, decode(key, value, record)); err != nil {
+	if err = either(err, decode(key, value, other)); err != nil {
 		tx.fault = either(tx.fault, err)
 		return nil
 	}
-	return record
+	return other
 }
 
 // put writes a record. Unknown fields of the value that was read there stay.

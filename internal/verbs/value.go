@@ -52,13 +52,52 @@ func merge(old []byte, v reflect.Value) (map[string]json.RawMessage, error) {
 		switch {
 		case !known:
 			fields[name] = raw
-		case fields[name] != nil && nested(field, raw):
-			if fields[name], err = mergeInto(raw, field); err != nil {
-				return nil, err
-			}
+		case fields[name] == nil:
+			// It had a value and has none now.
+		case nested(field, raw):
+			fields[name], err = mergeInto(raw, field)
+		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
+			fields[name], err = mergeList(raw, field)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return fields, nil
+}
+
+// mergeList merges each element of a list of structs with the one of old that says the
+// same, if there is one.
+func mergeList(old []byte, v reflect.Value) (json.RawMessage, error) {
+	var before, after []json.RawMessage
+	if err := json.Unmarshal(old, &before); err != nil {
+		return nil, err
+	}
+	twins := make(map[string]json.RawMessage, len(before)) // by what this program knows of them
+	for _, raw := range before {
+		twin := reflect.New(v.Type().Elem()).Interface()
+		if err := json.Unmarshal(raw, twin); err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(twin)
+		if err != nil {
+			return nil, err
+		}
+		twins[string(text)] = raw
+	}
+	for i := range v.Len() {
+		text, err := json.Marshal(v.Index(i).Interface())
+		if err != nil {
+			return nil, err
+		}
+		if twin := twins[string(text)]; twin != nil && !bytes.Equal(twin, text) {
+			if text, err = mergeInto(twin, v.Index(i)); err != nil {
+				return nil, err
+			}
+		}
+		after = append(after, text)
+	}
+	return json.Marshal(after)
 }
 
 func mergeInto(old []byte, v reflect.Value) (json.RawMessage, error) {
