@@ -36,7 +36,7 @@ trap 'rm -f "$log"' EXIT
 for step in "apt-get update" "$install"; do
 	if ! $as $step >"$log" 2>&1; then
 		cat "$log" >&2
-		echo "setup: failed: $as $step" >&2
+		echo "setup: failed: ${as:+$as }$step" >&2
 		exit 1
 	fi
 done
