@@ -27,6 +27,11 @@ func attach(ctx context.Context, image *os.File) (*os.File, error) {
 	if dev != nil || err != nil {
 		return dev, err
 	}
+	backing, err := reopen(image)
+	if err != nil {
+		return nil, err
+	}
+	defer backing.Close() //nolint:errcheck // nothing is written through it
 	for range maxLoopTries {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -36,7 +41,7 @@ func attach(ctx context.Context, image *os.File) (*os.File, error) {
 			return nil, err
 		}
 		err = unix.IoctlLoopConfigure(int(dev.Fd()), &unix.LoopConfig{
-			Fd:   uint32(image.Fd()),
+			Fd:   uint32(backing.Fd()),
 			Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO},
 		})
 		if err == nil {
@@ -47,6 +52,13 @@ func attach(ctx context.Context, image *os.File) (*os.File, error) {
 		}
 	}
 	return nil, fmt.Errorf("attach %s: every free loop device was taken by others", image.Name())
+}
+
+// reopen opens the image once more. A loop device keeps the open file that it was given,
+// with its lock: given the locked one, mounts that outlive a killed process would keep
+// the next process out.
+func reopen(image *os.File) (*os.File, error) {
+	return os.OpenFile("/proc/self/fd/"+strconv.Itoa(int(image.Fd())), os.O_RDWR, 0)
 }
 
 // attached returns the loop device that image backs already, or nil.
