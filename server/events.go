@@ -18,14 +18,14 @@ const keepEvents = 8192
 // feed is the node's recent events, numbered from 1. A cursor names this run of the server
 // and a number, so that one of an earlier run is known to be stale.
 type feed struct {
-	run string
-	now func() time.Time
+	run  string
+	now  func() time.Time
+	live bool // the first listing has passed; only the watch looks at it
 
 	mu    sync.Mutex // guards the rest
 	ring  []dotmesh.Event
 	next  uint64        // the number of the next event
 	grown chan struct{} // closed and replaced when events are added
-	live  bool          // the first listing has passed
 }
 
 func newFeed(now func() time.Time) *feed {
@@ -54,15 +54,14 @@ func (f *feed) cursor(number uint64) string { return fmt.Sprintf("%s-%d", f.run,
 
 // registry turns a step of the registry's watch into events. A new listing after the
 // first is a gap: what changed in between is not known one by one.
-func (f *feed) registry(u dotmesh.Update) {
-	if u.Reset {
-		f.mu.Lock()
-		first := !f.live
-		f.live = true
-		f.mu.Unlock()
-		if !first {
+func (f *feed) registry(u dotmesh.Update, listed bool) {
+	if listed {
+		if f.live {
 			f.add(dotmesh.Event{Kind: dotmesh.EventGap})
 		}
+		f.live = true
+	}
+	if listed || u.Cursor == 0 {
 		return
 	}
 	var events []dotmesh.Event

@@ -76,11 +76,3 @@ func (n *Node) introduce(ctx context.Context) error {
 	}
 	return dotmesh.Wrap("set the administrator's key", n.sees(ctx)(n.reg.PutUser(ctx, admin, next)))
 }
-
-// recheck judges the registry again after a new listing: it may have been wiped, or
-// restored from an old copy, while the node was running.
-func (n *Node) recheck(u dotmesh.Update) {
-	if u.Reset && !n.identity().Cluster.IsZero() {
-		n.judge()
-	}
-}

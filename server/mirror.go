@@ -45,8 +45,10 @@ func (m *mirror) note(u dotmesh.Update) {
 			m.pending[key] = c.Record
 		}
 	}
-	m.cursor = u.Cursor
-	poke(m.moved)
+	if u.Cursor > 0 {
+		m.cursor = u.Cursor
+		poke(m.moved)
+	}
 }
 
 // take returns what is pending and forgets it.

@@ -139,9 +139,11 @@ func (n *Node) watch(ctx context.Context) error {
 		if u.Err != nil {
 			n.log.Warn("registry out of reach", "err", u.Err)
 		}
-		n.view.apply(u)
-		n.events.registry(u)
-		n.recheck(u)
+		listed := n.view.apply(u)
+		if listed && !n.identity().Cluster.IsZero() {
+			n.judge() // it may have been wiped, or restored from an old copy
+		}
+		n.events.registry(u, listed)
 		n.mirror.note(u)
 	}
 	return ctx.Err()

@@ -15,7 +15,17 @@ import (
 // is read here, so a read costs no round trip; whoever has just written waits for the
 // view to reach the cursor that the registry returned.
 type view struct {
-	mu          sync.RWMutex // guards all fields below
+	mu       sync.RWMutex // guards all fields below
+	*picture              // what readers see
+	coming   *picture     // a listing that is not complete yet; nil: none
+	cursor   dotmesh.Cursor
+	listed   bool          // the first listing is in
+	err      error         // the registry is out of reach; nil while the watch runs
+	moved    chan struct{} // closed and replaced at every update
+}
+
+// picture is everything in the registry at one moment.
+type picture struct {
 	cluster     *dotmesh.Cluster
 	dots        map[dotmesh.DotID]*dotState
 	names       map[dotmesh.DotName]dotmesh.DotID
@@ -27,10 +37,6 @@ type view struct {
 	attachments map[attachmentKey]*dotmesh.Attachment
 	tombstones  map[dotmesh.UUID]*dotmesh.Tombstone
 	users       map[dotmesh.UserID]*dotmesh.User
-	cursor      dotmesh.Cursor
-	listed      bool          // the first listing is in
-	err         error         // the registry is out of reach; nil while the watch runs
-	moved       chan struct{} // closed and replaced at every update
 }
 
 // dotState is a dot and the branches that belong to it, buried ones included.
@@ -56,70 +62,78 @@ type attachmentKey struct {
 }
 
 func newView() *view {
-	v := &view{moved: make(chan struct{})}
-	v.forget()
-	return v
+	return &view{picture: newPicture(), moved: make(chan struct{})}
 }
 
-func (v *view) forget() {
-	v.cluster = nil
-	v.dots = map[dotmesh.DotID]*dotState{}
-	v.names = map[dotmesh.DotName]dotmesh.DotID{}
-	v.branches = map[dotmesh.BranchID]*dotmesh.Branch{}
-	v.lines = map[dotmesh.LineID]*lineState{}
-	v.nodes = map[dotmesh.NodeID]*dotmesh.Node{}
-	v.alive = map[dotmesh.NodeID]bool{}
-	v.positions = map[positionKey]dotmesh.Position{}
-	v.attachments = map[attachmentKey]*dotmesh.Attachment{}
-	v.tombstones = map[dotmesh.UUID]*dotmesh.Tombstone{}
-	v.users = map[dotmesh.UserID]*dotmesh.User{}
+func newPicture() *picture {
+	return &picture{
+		dots:        map[dotmesh.DotID]*dotState{},
+		names:       map[dotmesh.DotName]dotmesh.DotID{},
+		branches:    map[dotmesh.BranchID]*dotmesh.Branch{},
+		lines:       map[dotmesh.LineID]*lineState{},
+		nodes:       map[dotmesh.NodeID]*dotmesh.Node{},
+		alive:       map[dotmesh.NodeID]bool{},
+		positions:   map[positionKey]dotmesh.Position{},
+		attachments: map[attachmentKey]*dotmesh.Attachment{},
+		tombstones:  map[dotmesh.UUID]*dotmesh.Tombstone{},
+		users:       map[dotmesh.UserID]*dotmesh.User{},
+	}
 }
 
-// apply takes an update in and wakes whoever waits for it.
-func (v *view) apply(u dotmesh.Update) {
+// apply takes an update in and wakes whoever waits for it. A listing is shown when it is
+// complete, and then apply reports true: until then readers see what was before.
+func (v *view) apply(u dotmesh.Update) (listed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.err = u.Err
-	if u.Err == nil {
-		if u.Reset {
-			v.forget()
+	if u.Reset {
+		v.coming = newPicture()
+	}
+	into := v.picture
+	if v.coming != nil {
+		into = v.coming
+	}
+	for _, c := range u.Changes {
+		into.change(c)
+	}
+	if u.Cursor > 0 {
+		v.cursor = u.Cursor
+		if v.coming != nil {
+			v.picture, v.coming, v.listed, listed = v.coming, nil, true, true
 		}
-		for _, c := range u.Changes {
-			v.change(c)
-		}
-		v.cursor, v.listed = u.Cursor, true
 	}
 	close(v.moved)
 	v.moved = make(chan struct{})
+	return listed
 }
 
-func (v *view) change(c dotmesh.Change) {
+func (p *picture) change(c dotmesh.Change) {
 	switch r := c.Record.(type) {
 	case *dotmesh.Cluster:
-		v.cluster = r
+		p.cluster = r
 		if c.Deleted {
-			v.cluster = nil
+			p.cluster = nil
 		}
 	case *dotmesh.Node:
-		put(v.nodes, r.ID, r, c.Deleted)
+		put(p.nodes, r.ID, r, c.Deleted)
 	case *dotmesh.Alive:
-		put(v.alive, r.Node, true, c.Deleted)
+		put(p.alive, r.Node, true, c.Deleted)
 	case *dotmesh.Dot:
-		v.changeDot(r, c.Deleted)
+		p.changeDot(r, c.Deleted)
 	case *dotmesh.Branch:
-		v.changeBranch(r, c.Deleted)
+		p.changeBranch(r, c.Deleted)
 	case *dotmesh.Line:
-		v.changeLine(r, c.Deleted)
+		p.changeLine(r, c.Deleted)
 	case *dotmesh.Commit:
-		v.changeCommit(r, c.Deleted)
+		p.changeCommit(r, c.Deleted)
 	case *dotmesh.Position:
-		put(v.positions, positionKey{r.Node, r.Line}, *r, c.Deleted)
+		put(p.positions, positionKey{r.Node, r.Line}, *r, c.Deleted)
 	case *dotmesh.Attachment:
-		put(v.attachments, attachmentKey{r.Node, r.Volume}, r, c.Deleted)
+		put(p.attachments, attachmentKey{r.Node, r.Volume}, r, c.Deleted)
 	case *dotmesh.Tombstone:
-		put(v.tombstones, r.ID, r, c.Deleted)
+		put(p.tombstones, r.ID, r, c.Deleted)
 	case *dotmesh.User:
-		put(v.users, r.ID, r, c.Deleted)
+		put(p.users, r.ID, r, c.Deleted)
 	}
 }
 
@@ -131,76 +145,76 @@ func put[K comparable, V any](m map[K]V, key K, value V, deleted bool) {
 	m[key] = value
 }
 
-func (v *view) dotState(id dotmesh.DotID) *dotState {
-	d := v.dots[id]
+func (p *picture) dotState(id dotmesh.DotID) *dotState {
+	d := p.dots[id]
 	if d == nil {
 		d = &dotState{branches: map[dotmesh.BranchID]bool{}}
-		v.dots[id] = d
+		p.dots[id] = d
 	}
 	return d
 }
 
-func (v *view) changeDot(d *dotmesh.Dot, deleted bool) {
+func (p *picture) changeDot(d *dotmesh.Dot, deleted bool) {
 	if !deleted {
-		v.dotState(d.ID).dot = d
-		v.names[d.Name] = d.ID
+		p.dotState(d.ID).dot = d
+		p.names[d.Name] = d.ID
 		return
 	}
-	id, ok := v.names[d.Name]
+	id, ok := p.names[d.Name]
 	if !ok {
 		return
 	}
-	delete(v.names, d.Name)
-	v.dots[id].dot = nil
-	v.dropEmptyDot(id)
+	delete(p.names, d.Name)
+	p.dots[id].dot = nil
+	p.dropEmptyDot(id)
 }
 
-func (v *view) changeBranch(b *dotmesh.Branch, deleted bool) {
+func (p *picture) changeBranch(b *dotmesh.Branch, deleted bool) {
 	if !deleted {
-		v.branches[b.ID] = b
-		v.dotState(b.Dot).branches[b.ID] = true
+		p.branches[b.ID] = b
+		p.dotState(b.Dot).branches[b.ID] = true
 		return
 	}
-	if old := v.branches[b.ID]; old != nil {
-		delete(v.branches, b.ID)
-		delete(v.dots[old.Dot].branches, b.ID)
-		v.dropEmptyDot(old.Dot)
+	if old := p.branches[b.ID]; old != nil {
+		delete(p.branches, b.ID)
+		delete(p.dots[old.Dot].branches, b.ID)
+		p.dropEmptyDot(old.Dot)
 	}
 }
 
-func (v *view) dropEmptyDot(id dotmesh.DotID) {
-	if d := v.dots[id]; d.dot == nil && len(d.branches) == 0 {
-		delete(v.dots, id)
+func (p *picture) dropEmptyDot(id dotmesh.DotID) {
+	if d := p.dots[id]; d.dot == nil && len(d.branches) == 0 {
+		delete(p.dots, id)
 	}
 }
 
-func (v *view) lineState(id dotmesh.LineID) *lineState {
-	l := v.lines[id]
+func (p *picture) lineState(id dotmesh.LineID) *lineState {
+	l := p.lines[id]
 	if l == nil {
 		l = &lineState{}
-		v.lines[id] = l
+		p.lines[id] = l
 	}
 	return l
 }
 
-func (v *view) changeLine(l *dotmesh.Line, deleted bool) {
-	s := v.lineState(l.ID)
+func (p *picture) changeLine(l *dotmesh.Line, deleted bool) {
+	s := p.lineState(l.ID)
 	s.line = l
 	if deleted {
 		s.line = nil
-		v.dropEmptyLine(l.ID, s)
+		p.dropEmptyLine(l.ID, s)
 	}
 }
 
-func (v *view) changeCommit(c *dotmesh.Commit, deleted bool) {
-	s := v.lineState(c.Line)
+func (p *picture) changeCommit(c *dotmesh.Commit, deleted bool) {
+	s := p.lineState(c.Line)
 	at, found := slices.BinarySearchFunc(s.commits, c.Seq, func(have dotmesh.Commit, seq uint64) int {
 		return cmp.Compare(have.Seq, seq)
 	})
 	switch {
 	case deleted && found:
 		s.commits = slices.Delete(s.commits, at, at+1)
-		v.dropEmptyLine(c.Line, s)
+		p.dropEmptyLine(c.Line, s)
 	case deleted:
 	case found:
 		s.commits[at] = *c
@@ -209,9 +223,9 @@ func (v *view) changeCommit(c *dotmesh.Commit, deleted bool) {
 	}
 }
 
-func (v *view) dropEmptyLine(id dotmesh.LineID, s *lineState) {
+func (p *picture) dropEmptyLine(id dotmesh.LineID, s *lineState) {
 	if s.line == nil && len(s.commits) == 0 {
-		delete(v.lines, id)
+		delete(p.lines, id)
 	}
 }
 
