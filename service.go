@@ -67,7 +67,8 @@ type Service interface {
 	// is added once and removed by Unmount with its name.
 	Mount(ctx context.Context, r MountRequest) (Mounted, error)
 	Unmount(ctx context.Context, r MountRequest) error
-	// MountCommit mounts a commit read-only on this node and returns where.
+	// MountCommit mounts a commit read-only on this node and returns where. It stays until
+	// it is unmounted, by an Unmount that names its id.
 	MountCommit(ctx context.Context, r CommitRef) (Mounted, error)
 
 	// Takeover makes this node, or r.Node, the master without the old one's consent.
@@ -304,12 +305,15 @@ type MountRequest struct {
 	Volume Volume `json:"volume"`
 	Create bool   `json:"create,omitempty"` // make the dot if there is none
 	Holder string `json:"holder,omitempty"` // who needs it; empty: nobody in particular, so nothing is kept from being reset
+	// Commit is for Unmount alone: what to unmount is this commit, not the volume.
+	Commit CommitID `json:"commit,omitzero"`
 }
 
 // Mounted is where a volume or commit is mounted on the node that answered.
 type Mounted struct {
 	Path   string   `json:"path"`
 	Branch BranchID `json:"branch"`
+	Commit CommitID `json:"commit,omitzero"` // MountCommit: the one that is mounted
 }
 
 // TakeoverRequest asks for a forced change of master. Epoch, and Tip if given, must be

@@ -19,8 +19,8 @@ func (n *Node) volumeDir(v dotmesh.Volume) string {
 	return filepath.Join(n.cfg.MountDir, "volumes", dotmesh.UUID{}.Derive(v.String()).String())
 }
 
-func (n *Node) commitDir(ref dotmesh.Ref) string {
-	return filepath.Join(n.cfg.MountDir, "commits", ref.Commit.String())
+func (n *Node) commitDir(id dotmesh.CommitID) string {
+	return filepath.Join(n.cfg.MountDir, "commits", id.String())
 }
 
 // Mount implements dotmesh.Service.
@@ -33,8 +33,7 @@ func (s *service) Mount(ctx context.Context, r dotmesh.MountRequest) (dotmesh.Mo
 	if err != nil {
 		return dotmesh.Mounted{}, err
 	}
-	v := volume{r.Volume}
-	b, err := s.branchOf(d, v.Branch)
+	b, err := s.branchOf(d, r.Volume.Branch)
 	if err != nil {
 		return dotmesh.Mounted{}, err
 	}
@@ -46,11 +45,11 @@ func (s *service) Mount(ctx context.Context, r dotmesh.MountRequest) (dotmesh.Mo
 	if b, err = s.node.ownBranch(b.ID); err != nil {
 		return dotmesh.Mounted{}, err
 	}
-	path, err := s.node.mountVolume(ctx, b, v.Volume)
+	path, err := s.node.mountVolume(ctx, b, r.Volume)
 	if err != nil {
 		return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
 	}
-	if err := s.node.hold(ctx, b, v.Volume, r.Holder); err != nil {
+	if err := s.node.hold(ctx, b, r.Volume, r.Holder); err != nil {
 		return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
 	}
 	s.node.stats.watch(b.ID)
@@ -134,6 +133,9 @@ func (s *service) Unmount(ctx context.Context, r dotmesh.MountRequest) error {
 	n := s.node
 	if err := s.adminOnly(); err != nil {
 		return err
+	}
+	if !r.Commit.IsZero() {
+		return n.cfg.Mounter.Unmount(ctx, n.commitDir(r.Commit))
 	}
 	a := n.view.attachment(n.ID(), r.Volume.String())
 	if a == nil {
@@ -290,6 +292,6 @@ func (s *service) MountCommit(ctx context.Context, r dotmesh.CommitRef) (dotmesh
 	if err != nil {
 		return dotmesh.Mounted{}, dotmesh.Wrap("server.MountCommit", err)
 	}
-	path := s.node.commitDir(ref)
-	return dotmesh.Mounted{Path: path, Branch: b.ID}, s.node.cfg.Mounter.Mount(ctx, device, path)
+	path := s.node.commitDir(c.ID)
+	return dotmesh.Mounted{Path: path, Branch: b.ID, Commit: c.ID}, s.node.cfg.Mounter.Mount(ctx, device, path)
 }

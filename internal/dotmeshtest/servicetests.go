@@ -208,6 +208,8 @@ func commitHolds(t *testing.T, u *user) {
 	at := must[dotmesh.Mounted](t)(u.MountCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: c.ID.String()}))
 	u.want("the file in the commit", u.read(at.Path, "__default__/a"), "one")
 	u.want("the file now", u.read(dir, "a"), "two")
+	u.ok(u.Unmount(t.Context(), dotmesh.MountRequest{Commit: at.Commit}))
+	u.want("the file when unmounted", u.read(at.Path, "__default__/a"), "absent")
 	page := must[dotmesh.LogPage](t)(u.Log(t.Context(), dotmesh.LogRequest{Dot: shop}))
 	if got := page.Commits[0]; got.Metadata["ticket"] != "a=b,c" || got.Author != "admin" || got.GUID == "" {
 		t.Errorf("commit is %+v: want its metadata, author and guid", got)

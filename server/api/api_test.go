@@ -79,7 +79,7 @@ func serve(t testing.TB, g dotmesh.Gate) (unix, tcpURL string) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	server := &api.Server{Gate: g, Hosts: []string{"dots.example"}, Debug: http.NotFoundHandler()}
+	server := &api.Server{Gate: g, Hosts: []string{"dots.example"}, Debug: http.NotFoundHandler(), Metrics: http.NotFoundHandler()}
 	go func() { ended <- server.Serve(ctx, local, tcp) }()
 	t.Cleanup(func() {
 		cancel()

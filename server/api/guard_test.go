@@ -24,17 +24,7 @@ func raw(t *testing.T, url string, change func(*http.Request), body string) (int
 	if change != nil {
 		change(r)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	answer, err := (&http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
+	return roundTrip(t, &http.Transport{DisableKeepAlives: true}, r)
 }
 
 const whoami = `{"jsonrpc":"2.0","id":1,"method":"Dotmesh.Whoami"}`
