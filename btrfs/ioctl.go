@@ -200,6 +200,12 @@ func devicePath(f *os.File) (string, error) {
 	return "", fmt.Errorf("read devices: %w", fs.ErrNotExist)
 }
 
+// syncAll makes everything in f's file system durable, as syncfs does, and also makes the
+// kernel begin to give back the space of destroyed subvolumes, which else takes it 30 s.
+func syncAll(f *os.File) error {
+	return os.NewSyscallError("btrfs sync", ioctl(f, request(0, 8, 0), nil))
+}
+
 // isBtrfs reports whether f lies on a btrfs file system.
 func isBtrfs(f *os.File) (bool, error) {
 	var st unix.Statfs_t

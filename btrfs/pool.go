@@ -41,9 +41,7 @@ func (p *pool) path(parts ...string) string {
 }
 
 // sync makes everything in the file system durable.
-func (p *pool) sync() error {
-	return os.NewSyscallError("syncfs", unix.Syncfs(int(p.dir.Fd())))
-}
+func (p *pool) sync() error { return syncAll(p.dir) }
 
 // close lets go of the pool; a file's loop device goes with the last mount of it.
 func (p *pool) close() error {

@@ -51,7 +51,7 @@ func (r *reserve) lend() (bool, error) {
 		return false, os.NewSyscallError("ftruncate", err)
 	}
 	r.held -= part
-	return true, os.NewSyscallError("syncfs", unix.Syncfs(int(r.file.Fd())))
+	return true, syncAll(r.file)
 }
 
 // take fills the reserve up again, if there is room for it and as much again.

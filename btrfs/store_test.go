@@ -3,6 +3,7 @@
 package btrfs_test
 
 import (
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open opens a pool, and closes it with the test.
-func open(t testing.TB, c btrfs.Config) *btrfs.Store {
+func open(t *testing.T, c btrfs.Config) *btrfs.Store {
 	t.Helper()
 	s, err := btrfs.Open(t.Context(), c)
 	if err != nil {
@@ -30,9 +31,30 @@ func open(t testing.TB, c btrfs.Config) *btrfs.Store {
 	return s
 }
 
-func newStore(t testing.TB) *btrfs.Store {
+// poolSize is small, so that copies of it are made quickly and it is soon full.
+const poolSize = 512 << 20
+
+// crasher is a store in a file that can be copied as a power cut would leave it: with all
+// that the kernel has written so far, and nothing that it still would.
+type crasher struct {
+	*btrfs.Store
+	file string
+}
+
+func newStore(t *testing.T) *crasher {
 	t.Helper()
-	return open(t, btrfs.Config{File: filepath.Join(t.TempDir(), "pool"), Size: 1 << 30})
+	file := filepath.Join(t.TempDir(), "pool")
+	return &crasher{Store: open(t, btrfs.Config{File: file, Size: poolSize}), file: file}
+}
+
+// Crash opens a copy. The kernel mounts the twin beside the original (since 6.7).
+func (c *crasher) Crash(t *testing.T) dotmesh.Store {
+	t.Helper()
+	twin := filepath.Join(t.TempDir(), "twin")
+	if out, err := exec.Command("cp", "--sparse=always", c.file, twin).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v: %s", err, out)
+	}
+	return open(t, btrfs.Config{File: twin, Size: poolSize})
 }
 
 func TestStore(t *testing.T) {

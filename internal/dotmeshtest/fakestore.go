@@ -259,22 +259,32 @@ func (s *Store) Usage(ctx context.Context, line dotmesh.LineID, since dotmesh.Re
 	if !l.head {
 		head = l.newest(line)
 	}
-	changes, err1 := s.changes(since, head)
+	dirty, err1 := s.written(since, head)
 	size, err2 := treeSize(s.path(head))
 	if err := errors.Join(err1, err2); err != nil {
 		return dotmesh.Usage{}, dotmesh.Wrap(op, err)
-	}
-	var dirty int64
-	for _, c := range changes {
-		dirty += inodeSize
-		if c.Kind != dotmesh.Removed {
-			dirty += c.Size
-		}
 	}
 	return dotmesh.Usage{
 		Dirty:      dotmesh.Bytes{Bytes: dirty, AsOf: time.Now(), Exact: true},
 		Referenced: size,
 	}, nil
+}
+
+// written adds up the files of to whose content is not that in from, and [inodeSize] for
+// every change.
+func (s *Store) written(from, to dotmesh.Ref) (bytes int64, err error) {
+	changes, err := s.changes(from, to)
+	for _, c := range changes {
+		same := c.Kind == dotmesh.Removed
+		if c.Kind == dotmesh.Modified && err == nil {
+			same, err = sameData(filepath.Join(s.path(from), c.Path), filepath.Join(s.path(to), c.Path))
+		}
+		bytes += inodeSize
+		if !same {
+			bytes += c.Size
+		}
+	}
+	return bytes, err
 }
 
 // inodeSize is what a changed inode counts besides its data, as in the btrfs store.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,6 +153,20 @@ func sameFile(a, b *treeEntry, pathA, pathB string) (bool, error) {
 	return sameContent(pathA, pathB)
 }
 
+// sameData reports whether two paths hold the same bytes, whatever else differs.
+func sameData(pathA, pathB string) (bool, error) {
+	a, err1 := readEntry(pathA)
+	b, err2 := readEntry(pathB)
+	if err := errors.Join(err1, err2); err != nil {
+		return false, err
+	}
+	if !a.is(unix.S_IFREG) || !b.is(unix.S_IFREG) || a.stat.Size != b.stat.Size {
+		return a.target == b.target && a.stat.Mode&unix.S_IFMT == b.stat.Mode&unix.S_IFMT && !b.is(unix.S_IFREG), nil
+	}
+	return sameContent(pathA, pathB)
+}
+
+// sameContent compares two files of one size, and skips what is a hole in both.
 func sameContent(pathA, pathB string) (same bool, err error) {
 	a, err := os.Open(pathA)
 	if err != nil {
@@ -163,21 +178,34 @@ func sameContent(pathA, pathB string) (same bool, err error) {
 		return false, err
 	}
 	defer b.Close() //nolint:errcheck // only read
-	bufA, bufB := make([]byte, 64<<10), make([]byte, 64<<10)
-	for {
-		n, errA := io.ReadFull(a, bufA)
-		m, errB := io.ReadFull(b, bufB)
-		if !bytes.Equal(bufA[:n], bufB[:m]) {
-			return false, nil
+	bufA, bufB := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); ; {
+		x, errA := nextData(a, at)
+		y, errB := nextData(b, at)
+		if err := errors.Join(errA, errB); err != nil || min(x, y) == math.MaxInt64 {
+			return err == nil, err
 		}
-		if errA != nil || errB != nil {
-			return errA == errB, atEnd(errors.Join(errA, errB)) //nolint:errorlint // both are io's own
+		at = min(x, y)
+		n, errA := a.ReadAt(bufA, at)
+		m, errB := b.ReadAt(bufB, at)
+		if err := errors.Join(atEnd(errA), atEnd(errB)); err != nil || !bytes.Equal(bufA[:n], bufB[:m]) {
+			return false, err
 		}
+		at += int64(n)
 	}
 }
 
+// nextData returns where the next bytes after at lie that are no hole, MaxInt64 for none.
+func nextData(f *os.File, at int64) (int64, error) {
+	next, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) {
+		return math.MaxInt64, nil
+	}
+	return next, err
+}
+
 func atEnd(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
