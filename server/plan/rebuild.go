@@ -82,22 +82,37 @@ func (out *Rebuilt) branch(b *dotmesh.Branch, line *dotmesh.Line, pool []dotmesh
 	}
 	if b.Pointer.Seq > 0 && (newest == nil || newest.ID != b.Pointer.Tip) {
 		out.Missing = append(out.Missing, b)
-		c.Pointer = wind(c.Pointer, line, newest)
+		c.Pointer = wind(c.Pointer, line, pool[:kept(pool, newest)])
 	}
 	out.Records = append(out.Records, &c)
 }
 
-// wind sets a pointer back to the newest commit of its line that is there, or to the
-// line's origin.
-func wind(p dotmesh.Pointer, line *dotmesh.Line, newest *dotmesh.Commit) dotmesh.Pointer {
-	switch {
-	case newest != nil:
-		p.Tip, p.Seq, p.Chain = newest.ID, newest.Seq, newest.Chain
+// kept returns how many of a line's commits, by Seq, end with newest.
+func kept(pool []dotmesh.Commit, newest *dotmesh.Commit) int {
+	for i := range pool {
+		if newest != nil && pool[i].ID == newest.ID {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// wind sets a pointer back to the newest of its line's commits that are there, or to the
+// line's origin. Those that are lost are counted as users' commits: nothing is left that
+// says what they were.
+func wind(p dotmesh.Pointer, line *dotmesh.Line, there []dotmesh.Commit) dotmesh.Pointer {
+	var newest dotmesh.Commit // its Seq is 0 where nothing is there
+	if line != nil {
+		newest.ID = line.Origin.Commit
+		p.Head = newest.ID
+	}
+	for i := range there {
+		newest = there[i]
 		if newest.Visible() {
 			p.Head = newest.ID
 		}
-	case line != nil:
-		p.Tip, p.Seq, p.Head = line.Origin.Commit, 0, line.Origin.Commit
 	}
+	p.Count -= min(p.Count, p.Seq-newest.Seq)
+	p.Tip, p.Seq, p.Chain = newest.ID, newest.Seq, newest.Chain
 	return p
 }

@@ -1,0 +1,285 @@
+package plan_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/server/plan"
+)
+
+var now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+func line() dotmesh.LineID     { return dotmesh.LineID{UUID: dotmesh.NewUUID()} }
+func commit() dotmesh.CommitID { return dotmesh.CommitID{UUID: dotmesh.NewUUID()} }
+
+func TestParseRef(t *testing.T) {
+	for text, want := range map[string]plan.Ref{
+		"":                {Start: "HEAD"},
+		"HEAD":            {Start: "HEAD"},
+		"HEAD^":           {Start: "HEAD", Back: 1},
+		"HEAD^^^":         {Start: "HEAD", Back: 3},
+		"HEAD~12":         {Start: "HEAD", Back: 12},
+		"HEAD~2^":         {Start: "HEAD", Back: 3},
+		"^":               {Start: "HEAD", Back: 1},
+		"master":          {Start: "master"},
+		"0b5f7c1e-3f0a^^": {Start: "0b5f7c1e-3f0a", Back: 2},
+	} {
+		if got, err := plan.ParseRef(text); err != nil || got != want {
+			t.Errorf("%q is read as %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"..", "-o", "a b", "HEAD~", "HEAD~-1", "HEAD~9999999", "@", "a/b", "HEAD^1", "\x1b[31m", "a~1~2"} {
+		if got, err := plan.ParseRef(text); dotmesh.KindOf(err) != dotmesh.Invalid {
+			t.Errorf("%q is read as %+v, %v; want it to be invalid", text, got, err)
+		}
+	}
+}
+
+func FuzzParseRef(f *testing.F) {
+	for _, seed := range []string{"", "HEAD^^", "HEAD~3", "0b5f7c1e^", "~", "^~^", "HEAD~18446744073709551615"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := plan.ParseRef(text)
+		if err != nil {
+			return
+		}
+		if _, err := dotmesh.ParseName(r.Start); err != nil || r.Back < 0 {
+			t.Errorf("%q is accepted as %+v", text, r)
+		}
+	})
+}
+
+func TestIdentify(t *testing.T) {
+	ours, other := dotmesh.ClusterID{UUID: dotmesh.NewUUID()}, dotmesh.ClusterID{UUID: dotmesh.NewUUID()}
+	cluster := &dotmesh.Cluster{ID: ours, Feature: dotmesh.FeatureLevel}
+	for _, test := range []struct {
+		name  string
+		have  dotmesh.ClusterID
+		seen  dotmesh.Cursor
+		found *dotmesh.Cluster
+		at    dotmesh.Cursor
+		want  plan.Verdict
+	}{
+		{"a new node and an empty registry", dotmesh.ClusterID{}, 0, nil, 1, plan.Virgin},
+		{"a new node and a cluster", dotmesh.ClusterID{}, 0, cluster, 7, plan.Joinable},
+		{"the registry as it was left", ours, 7, cluster, 7, plan.Ours},
+		{"the registry has gone on", ours, 7, cluster, 9, plan.Ours},
+		{"the registry was wiped", ours, 7, nil, 1, plan.Lost},
+		{"the registry was restored from a backup", ours, 7, cluster, 6, plan.Older},
+		{"somebody else's registry", other, 7, cluster, 9, plan.Foreign},
+		{"a registry of the future", ours, 7, &dotmesh.Cluster{ID: ours, Feature: dotmesh.FeatureLevel + 1}, 9, plan.TooNew},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := plan.Identify(test.have, test.seen, test.found, test.at)
+			if got != test.want {
+				t.Fatalf("verdict is %d, want %d", got, test.want)
+			}
+			mayWork := got == plan.Virgin || got == plan.Ours || got == plan.Joinable
+			if (got.Fault() == nil) != mayWork {
+				t.Errorf("fault is %v", got.Fault())
+			}
+		})
+	}
+}
+
+func TestUndoable(t *testing.T) {
+	ops := []dotmesh.Op{ // newest first
+		{N: 6, Verb: dotmesh.VerbUndo, Undoes: 4, Old: dotmesh.Tip{Line: line(), Commit: commit()}},
+		{N: 5, Verb: dotmesh.VerbDeleteBranch, Undoes: 3},
+		{N: 4, Verb: dotmesh.VerbReset},
+		{N: 3, Verb: dotmesh.VerbBranch},
+		{N: 2, Verb: dotmesh.VerbCommit},
+		{N: 1, Verb: dotmesh.VerbInit},
+	}
+	for _, test := range []struct {
+		name string
+		ops  []dotmesh.Op
+		n    uint64
+		want uint64
+		kind dotmesh.Kind
+	}{
+		{"the newest that was neither undone nor an undo", ops, 0, 2, ""},
+		{"an undo by its number", ops, 6, 6, ""},
+		{"what was undone already", ops, 4, 0, dotmesh.Conflict},
+		{"what was never done", ops, 9, 0, dotmesh.NotFound},
+		{"nothing left", ops[:2], 0, 0, dotmesh.NotFound},
+		{"nothing at all", nil, 0, 0, dotmesh.NotFound},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := plan.Undoable(test.ops, test.n)
+			if dotmesh.KindOf(err) != test.kind || err == nil && got.N != test.want {
+				t.Errorf("got operation %d, %v; want %d, %q", got.N, err, test.want, test.kind)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	l, tip := line(), commit()
+	b := &dotmesh.Branch{Pointer: dotmesh.Pointer{Line: l, Tip: tip, Seq: 5}}
+	registered := []dotmesh.Commit{{ID: commit(), Line: l, Seq: 3}, {ID: tip, Line: l, Seq: 5}}
+	for _, test := range []struct {
+		name string
+		c    dotmesh.Commit
+		want plan.Fate
+	}{
+		{"a registered commit stays", registered[0], plan.Leave},
+		{"the one after the tip is completed", dotmesh.Commit{ID: commit(), Line: l, Seq: 6, Parent: tip}, plan.Complete},
+		{"one that history has passed is removed", dotmesh.Commit{ID: commit(), Line: l, Seq: 4}, plan.Remove},
+		{"the loser of the tip's place is removed", dotmesh.Commit{ID: commit(), Line: l, Seq: 5}, plan.Remove},
+		{"one older than the registry keeps stays", dotmesh.Commit{ID: commit(), Line: l, Seq: 2}, plan.Leave},
+		{"one that follows nothing known stays", dotmesh.Commit{ID: commit(), Line: l, Seq: 7, Parent: commit()}, plan.Leave},
+		{"one of another line stays", dotmesh.Commit{ID: commit(), Line: line(), Seq: 6, Parent: tip}, plan.Leave},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := plan.Judge(&test.c, b, registered); got != test.want {
+				t.Errorf("fate is %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestCollect(t *testing.T) {
+	parent, child, outside := line(), line(), line()
+	at := commit()
+	lines := map[dotmesh.LineID]*dotmesh.Line{
+		parent: {ID: parent, Children: []dotmesh.Origin{{Line: child, Commit: at}}},
+		child:  {ID: child, Origin: dotmesh.Origin{Line: parent, Commit: at}},
+	}
+	find := func(id dotmesh.LineID) *dotmesh.Line { return lines[id] }
+	both := []dotmesh.Cover{{Line: parent}, {Line: child}}
+	for _, test := range []struct {
+		name   string
+		t      dotmesh.Tombstone
+		due    bool
+		lines  []dotmesh.LineID
+		shrink []dotmesh.LineID
+	}{
+		{"nothing before retention ends", dotmesh.Tombstone{Kind: dotmesh.BuriedDot, Covers: both, Keep: now.Add(1)}, false, nil, nil},
+		{"children go before the line they came from", dotmesh.Tombstone{Kind: dotmesh.BuriedDot, Covers: both, Keep: now}, true, []dotmesh.LineID{child, parent}, nil},
+		{"an origin of something that stays only shrinks", dotmesh.Tombstone{Kind: dotmesh.BuriedBranch, Covers: both[:1], Keep: now}, true, nil, []dotmesh.LineID{parent}},
+		{"what is gone already is no work", dotmesh.Tombstone{Kind: dotmesh.BuriedBranch, Covers: []dotmesh.Cover{{Line: outside}}, Keep: now}, true, nil, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, due := plan.Collect(&test.t, find, now)
+			if due != test.due || !slices.Equal(got.Lines, test.lines) || !slices.Equal(got.Shrink, test.shrink) {
+				t.Errorf("got %+v, %v; want lines %v, shrink %v, due %v", got, due, test.lines, test.shrink, test.due)
+			}
+			if got.Done() != (len(test.shrink) == 0) {
+				t.Errorf("done is %v", got.Done())
+			}
+		})
+	}
+}
+
+func TestDroppable(t *testing.T) {
+	a, b, c := commit(), commit(), commit()
+	l := &dotmesh.Line{Children: []dotmesh.Origin{{Line: line(), Commit: b}}}
+	if got := plan.Droppable(l, []dotmesh.CommitID{a, b, c}); !slices.Equal(got, []dotmesh.CommitID{c}) {
+		t.Errorf("got %v, want only what is newer than the last child's origin", got)
+	}
+	if got := plan.Droppable(&dotmesh.Line{}, []dotmesh.CommitID{a, b}); len(got) != 0 {
+		t.Errorf("got %v: a line without children is nobody's origin and is not shrunk", got)
+	}
+}
+
+func TestExact(t *testing.T) {
+	l := line()
+	c := dotmesh.Commit{ID: commit(), Line: l}
+	c.Chain = dotmesh.Chain{}.After(&c)
+	cover := dotmesh.Cover{Line: l, Commit: c.ID, Chain: c.Chain}
+	for _, test := range []struct {
+		name   string
+		newest *dotmesh.Commit
+		dirty  int64
+		want   bool
+	}{
+		{"what the tombstone names", &c, 0, true},
+		{"dirty data", &c, 1, false},
+		{"another commit", &dotmesh.Commit{ID: commit(), Line: l}, 0, false},
+		{"the same id with another history", &dotmesh.Commit{ID: c.ID, Line: l}, 0, false},
+		{"a fork without a commit", nil, 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := plan.Exact(test.newest, test.dirty, cover); got != test.want {
+				t.Errorf("exact is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// branchOn returns a branch whose tip is the last of commits, which it numbers and chains.
+func branchOn(l dotmesh.LineID, commits []dotmesh.Commit) *dotmesh.Branch {
+	var chain dotmesh.Chain
+	b := &dotmesh.Branch{ID: dotmesh.BranchID{UUID: dotmesh.NewUUID()}, Name: "master"}
+	for i := range commits {
+		c := &commits[i]
+		c.ID, c.Line, c.Seq, c.Kind, c.Parent = commit(), l, uint64(i+1), dotmesh.UserCommit, b.Pointer.Tip
+		chain = chain.After(c)
+		c.Chain = chain
+		b.Pointer = dotmesh.Pointer{Line: l, Tip: c.ID, Seq: c.Seq, Chain: chain, Head: c.ID, Count: c.Seq, Epoch: 3}
+	}
+	return b
+}
+
+func TestRebuild(t *testing.T) {
+	l := line()
+	commits := make([]dotmesh.Commit, 4)
+	b := branchOn(l, commits)
+	known := plan.Remains{
+		Branches: []*dotmesh.Branch{b}, Lines: []*dotmesh.Line{{ID: l, Owner: b.ID}},
+		Pool: map[dotmesh.LineID][]dotmesh.Commit{l: commits},
+	}
+	t.Run("a branch comes back with its commits and a higher epoch", func(t *testing.T) {
+		out := plan.Rebuild(known)
+		got, ids := pointerOf(t, out)
+		want := b.Pointer
+		want.Epoch++
+		want.State.Phase = dotmesh.Held
+		if got != want || len(ids) != 4 || len(out.Missing)+len(out.Unknown) != 0 {
+			t.Errorf("got %+v with %d commits, %+v; want %+v with 4", got, len(ids), out, want)
+		}
+	})
+	t.Run("what was never seen registered is not made up", func(t *testing.T) {
+		early := *b
+		early.Pointer.Tip, early.Pointer.Seq, early.Pointer.Chain = commits[2].ID, 3, commits[2].Chain
+		r := known
+		r.Branches = []*dotmesh.Branch{&early}
+		if _, ids := pointerOf(t, plan.Rebuild(r)); len(ids) != 3 {
+			t.Errorf("%d commits are back, want the 3 up to the tip", len(ids))
+		}
+	})
+	t.Run("a branch whose tip is lost goes back to the newest commit that is there", func(t *testing.T) {
+		r := known
+		r.Pool = map[dotmesh.LineID][]dotmesh.Commit{l: commits[:2]}
+		out := plan.Rebuild(r)
+		got, ids := pointerOf(t, out)
+		if got.Tip != commits[1].ID || got.Seq != 2 || got.Chain != commits[1].Chain || len(ids) != 2 || len(out.Missing) != 1 {
+			t.Errorf("got %+v with %d commits, missing %v", got, len(ids), out.Missing)
+		}
+	})
+	t.Run("a line that belongs to nothing is told and left alone", func(t *testing.T) {
+		r := known
+		stray := line()
+		r.Pool = map[dotmesh.LineID][]dotmesh.Commit{l: commits, stray: nil}
+		if out := plan.Rebuild(r); !slices.Equal(out.Unknown, []dotmesh.LineID{stray}) {
+			t.Errorf("unknown lines are %v, want %v", out.Unknown, stray)
+		}
+	})
+}
+
+func pointerOf(t *testing.T, out plan.Rebuilt) (p dotmesh.Pointer, commits []dotmesh.CommitID) {
+	t.Helper()
+	for _, r := range out.Records {
+		switch r := r.(type) {
+		case *dotmesh.Branch:
+			p = r.Pointer
+		case *dotmesh.Commit:
+			commits = append(commits, r.ID)
+		}
+	}
+	return p, commits
+}
