@@ -181,16 +181,9 @@ finds them again in the pool.`,
 }
 
 func runClusterRestore(ctx context.Context, e *env) error {
-	var b backup
-	d := json.NewDecoder(io.LimitReader(e.IO.In, maxBackup))
-	if err := d.Decode(&b); err != nil {
-		return dotmesh.E("read backup", dotmesh.Invalid, "standard input is not a backup: %v", err)
-	}
-	if b.Version != backupVersion {
-		return dotmesh.E("read backup", dotmesh.Invalid, `this dm reads backups of version %s, and not of version "%s"`, backupVersion, b.Version)
-	}
-	if len(b.Entries) == 0 {
-		return dotmesh.E("read backup", dotmesh.Invalid, "the backup is empty; nothing was done")
+	b, err := readBackup(e.IO.In)
+	if err != nil {
+		return err
 	}
 	s, err := e.connect()
 	if err != nil {
@@ -201,4 +194,26 @@ func runClusterRestore(ctx context.Context, e *env) error {
 	}
 	e.IO.say("Restored %s of %s.", plural(len(b.Entries), "entry", "entries"), stamp(b.Created))
 	return nil
+}
+
+// readBackup reads what runClusterBackup wrote, and says so of what it did not.
+func readBackup(in io.Reader) (b backup, err error) {
+	data, err := io.ReadAll(io.LimitReader(in, maxBackup))
+	if err != nil {
+		return b, failure("read the backup", err)
+	}
+	var version struct{ Version string }
+	if err := json.Unmarshal(data, &version); err != nil {
+		return b, dotmesh.E("read backup", dotmesh.Invalid, "standard input is not a backup: %v", err)
+	}
+	if version.Version != backupVersion {
+		return b, dotmesh.E("read backup", dotmesh.Invalid, "this dm reads backups of version %q, and not of version %q", backupVersion, version.Version)
+	}
+	if err := json.Unmarshal(data, &b); err != nil {
+		return b, dotmesh.E("read backup", dotmesh.Invalid, "the backup is damaged: %v", err)
+	}
+	if len(b.Entries) == 0 {
+		return b, dotmesh.E("read backup", dotmesh.Invalid, "the backup is empty; nothing was done")
+	}
+	return b, nil
 }

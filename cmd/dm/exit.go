@@ -37,7 +37,7 @@ func exitCode(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if errors.Is(context.Cause(ctx), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return exitInterrupted
 	}
 	switch dotmesh.KindOf(err) {

@@ -20,9 +20,13 @@ func TestExitCodes(t *testing.T) {
 	} {
 		f := shop()
 		f.err = dotmesh.E("fake", kind, "it is so")
+		says := "Error: it is so\n"
+		if kind == dotmesh.Canceled {
+			says = "Error: interrupted\n"
+		}
 		s := newShell(t, f)
 		for _, line := range []string{"list", "reset HEAD^ --dot shop", "dot delete -f shop", "diff --dot shop"} {
-			if code := s.run(strings.Fields(line)...); code != want || s.err != "Error: it is so\n" {
+			if code := s.run(strings.Fields(line)...); code != want || s.err != says {
 				t.Errorf("%s: dm %s exits with %d, want %d, and says %q", kind, line, code, want, s.err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"os"
@@ -14,13 +15,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
 	"dotmesh.io/dotmesh"
 )
 
+// TestMain also is dm itself, where a script asks for it.
 func TestMain(m *testing.M) {
-	os.Exit(runTests(m))
+	testscript.Main(leakChecked{m}, map[string]func(){"dm": main})
+}
+
+// leakChecked is goleak's TestMain as testscript takes it.
+type leakChecked struct{ *testing.M }
+
+func (m leakChecked) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // moment is when everything in these tests happened.
@@ -385,14 +400,4 @@ func (s *shell) environment(out, err io.Writer) *env {
 			return s.service, nil
 		},
 	}
-}
-
-// runTests is goleak's TestMain with room for the scripts' own.
-func runTests(m *testing.M) int {
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		os.Stderr.WriteString(err.Error() + "\n")
-		return 1
-	}
-	return code
 }

@@ -76,9 +76,9 @@ func runMount(ctx context.Context, o *mountOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(mounted.Path); err != nil {
+	if info, err := os.Lstat(mounted.Path); err != nil || !info.IsDir() {
 		return dotmesh.E("dm mount", dotmesh.Unsupported,
-			"the volume is at %s on its server, which is not on this machine, or not for you to see: %v", mounted.Path, err)
+			"there is no folder %s to link to: the server is on another machine, the folder is not for you to see, or the commit has none of that name", mounted.Path)
 	}
 	made := &mount{Volume: v.String(), Target: mounted.Path}
 	if o.Commit != "" {
@@ -121,7 +121,11 @@ func (o *mountOptions) mount(ctx context.Context, v dotmesh.Volume) (dotmesh.Mou
 		return dotmesh.Mounted{}, err
 	}
 	if o.Commit != "" {
-		return s.MountCommit(ctx, dotmesh.CommitRef{Dot: v.Dot, Branch: v.Branch, Ref: o.Commit})
+		mounted, err := s.MountCommit(ctx, dotmesh.CommitRef{Dot: v.Dot, Branch: v.Branch, Ref: o.Commit})
+		if v.Subdot != dotmesh.RootSubdot { // a commit is mounted whole
+			mounted.Path = filepath.Join(mounted.Path, string(v.Subdot))
+		}
+		return mounted, err
 	}
 	if !o.Create {
 		if _, err := s.Dot(ctx, v.Dot); dotmesh.KindOf(err) == dotmesh.NotFound {

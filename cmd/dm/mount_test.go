@@ -136,11 +136,20 @@ func TestAVolumeThatIsInUseKeepsItsLink(t *testing.T) {
 func TestMountOfACommit(t *testing.T) {
 	f, s, folder := mountable(t)
 	path := filepath.Join(folder, "before")
+	if err := os.Mkdir(filepath.Join(f.mountAt, "__default__"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if code := s.run("mount", "--commit", "HEAD^", "--branch", "attempt", "shop", path); code != exitOK {
 		t.Fatalf("exit %d, %s", code, s.err)
 	}
 	if want := (dotmesh.CommitRef{Dot: admin("shop"), Branch: "attempt", Ref: "HEAD^"}); !reflect.DeepEqual(f.asked, []any{want}) {
 		t.Errorf("it asks for %+v", f.asked)
+	}
+	if at := linkAt(t, path); at != f.mountAt+"/__default__" {
+		t.Errorf("the link points at %s", at)
+	}
+	if code := s.run("mount", "--commit", "HEAD", "shop.nothing", path+"2"); code != exitFailure {
+		t.Errorf("a subdot that the commit lacks: exit %d, %s", code, s.err)
 	}
 	f.asked = nil
 	if code := s.run("unmount", path); code != exitOK || len(f.asked) != 0 {
@@ -152,7 +161,7 @@ func TestMountOnAnotherMachine(t *testing.T) {
 	f, s, folder := mountable(t)
 	f.mountAt = "/nowhere/at/all"
 	path := filepath.Join(folder, "here")
-	if code := s.run("mount", "-r", "new", path); code != exitFailure || !strings.Contains(s.err, "is not on this machine") {
+	if code := s.run("mount", "-r", "new", path); code != exitFailure || !strings.Contains(s.err, "on another machine") {
 		t.Errorf("exit %d, %s", code, s.err)
 	}
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {

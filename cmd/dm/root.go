@@ -54,6 +54,9 @@ func run(ctx context.Context, e *env, args []string) int {
 
 // report tells the user what went wrong, in one line.
 func (e *env) report(cmd *cobra.Command, err error) {
+	if dotmesh.KindOf(err) == dotmesh.Canceled {
+		err = dotmesh.E("dm", dotmesh.Canceled, "interrupted")
+	}
 	e.IO.say("Error: %s", dotmesh.Text(err))
 	if e.flags.Verbose {
 		e.IO.say("%s: %v", dotmesh.KindOf(err), err)
