@@ -7,14 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/btrfs"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open opens a pool, and closes it with the test.
 func open(t *testing.T, c btrfs.Config) *btrfs.Store {
