@@ -50,7 +50,7 @@ func Rebuild(r Remains) Rebuilt {
 		out.Records = append(out.Records, d)
 	}
 	for _, b := range r.Branches {
-		out.branch(b, lines[b.Pointer.Line], r.Pool[b.Pointer.Line], buried)
+		out.branch(b, r.origin(lines[b.Pointer.Line]), r.Pool[b.Pointer.Line], buried)
 	}
 	for _, l := range lines {
 		out.Records = append(out.Records, l)
@@ -63,8 +63,20 @@ func Rebuild(r Remains) Rebuilt {
 	return out
 }
 
+// origin returns the commit that a line was forked from, as far as the pool has it.
+func (r *Remains) origin(line *dotmesh.Line) dotmesh.Commit {
+	if line != nil {
+		for _, c := range r.Pool[line.Origin.Line] {
+			if c.ID == line.Origin.Commit {
+				return c
+			}
+		}
+	}
+	return dotmesh.Commit{}
+}
+
 // branch adds a branch and the commits of its line.
-func (out *Rebuilt) branch(b *dotmesh.Branch, line *dotmesh.Line, pool []dotmesh.Commit, buried map[dotmesh.UUID]bool) {
+func (out *Rebuilt) branch(b *dotmesh.Branch, origin dotmesh.Commit, pool []dotmesh.Commit, buried map[dotmesh.UUID]bool) {
 	c := *b
 	c.Pointer.Epoch++
 	c.Pointer.State = dotmesh.State{Phase: dotmesh.Held}
@@ -82,7 +94,7 @@ func (out *Rebuilt) branch(b *dotmesh.Branch, line *dotmesh.Line, pool []dotmesh
 	}
 	if b.Pointer.Seq > 0 && (newest == nil || newest.ID != b.Pointer.Tip) {
 		out.Missing = append(out.Missing, b)
-		c.Pointer = wind(c.Pointer, line, pool[:kept(pool, newest)])
+		c.Pointer = wind(c.Pointer, origin, pool[:kept(pool, newest)])
 	}
 	out.Records = append(out.Records, &c)
 }
@@ -100,12 +112,10 @@ func kept(pool []dotmesh.Commit, newest *dotmesh.Commit) int {
 // wind sets a pointer back to the newest of its line's commits that are there, or to the
 // line's origin. Those that are lost are counted as users' commits: nothing is left that
 // says what they were.
-func wind(p dotmesh.Pointer, line *dotmesh.Line, there []dotmesh.Commit) dotmesh.Pointer {
-	var newest dotmesh.Commit // its Seq is 0 where nothing is there
-	if line != nil {
-		newest.ID = line.Origin.Commit
-		p.Head = newest.ID
-	}
+func wind(p dotmesh.Pointer, origin dotmesh.Commit, there []dotmesh.Commit) dotmesh.Pointer {
+	newest := origin
+	newest.Seq = 0 // on this line
+	p.Head = origin.ID
 	for i := range there {
 		newest = there[i]
 		if newest.Visible() {
