@@ -28,7 +28,7 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 			if err := s.destroyLine(ctx, line); err != nil {
 				return err
 			}
-			found = false
+			r, found = record{}, false
 		}
 		there, err := s.made(ctx, line, r)
 		if err != nil {

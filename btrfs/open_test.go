@@ -35,12 +35,22 @@ func TestMain(m *testing.M) {
 // childLine is the line that a child makes.
 var childLine = dotmesh.LineID{UUID: dotmesh.UUID{1}.Derive("line")}
 
+// errRetried is what a task returns that failed at first.
+var errRetried = errors.New("retried")
+
+// tasks are what a child can do beside opening the pool.
+var tasks = map[string]func(context.Context, dotmesh.Store) error{"work": work, "story": tellStory}
+
 // runChild does a task in a process of its own, and prints one line when it has.
 func runChild(task, pool string) int {
 	ctx := context.Background()
 	s, err := btrfs.Open(ctx, btrfs.Config{File: pool, Size: poolSize})
-	if err == nil && task == "work" {
-		err = work(ctx, s)
+	if err == nil && tasks[task] != nil {
+		err = tasks[task](ctx, s)
+	}
+	if errors.Is(err, errRetried) {
+		fmt.Println("retried")
+		return 0
 	}
 	if err != nil {
 		fmt.Println("failed:", dotmesh.KindOf(err), err)
@@ -54,7 +64,7 @@ func runChild(task, pool string) int {
 }
 
 // work makes a line with a commit.
-func work(ctx context.Context, s *btrfs.Store) error {
+func work(ctx context.Context, s dotmesh.Store) error {
 	if err := s.Fork(ctx, childLine, dotmesh.Origin{}); err != nil {
 		return err
 	}
