@@ -37,6 +37,9 @@ func rightOf(p dotmesh.Principal, d *dotmesh.Dot) right {
 func (s *service) dot(name dotmesh.DotName, need right) (*dotmesh.Dot, error) {
 	d := s.node.view.dot(name)
 	if d == nil {
+		if frozen := s.node.mayChangeNow(); frozen != nil {
+			return nil, frozen // what the registry lacks is not known to be absent
+		}
 		return nil, noDot(name)
 	}
 	return d, s.allow(d, need)

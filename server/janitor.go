@@ -107,23 +107,22 @@ func (n *Node) exact(ctx context.Context, cover dotmesh.Cover) (dotmesh.LineInfo
 	if err != nil {
 		return info, err
 	}
-	var newest *dotmesh.Commit
+	held := plan.Held{Head: info.Head}
 	if len(info.Commits) > 0 {
 		c, err := decodeCommit(info.Commits[len(info.Commits)-1])
 		if err != nil {
 			return info, err
 		}
-		newest = &c
+		held.Newest = &c
 	}
-	var dirty int64
 	if info.Head {
 		usage, err := n.store.Usage(ctx, cover.Line, dotmesh.Ref{}, true)
 		if err != nil {
 			return info, err
 		}
-		dirty = usage.Dirty.Bytes
+		held.Dirty = usage.Dirty.Bytes
 	}
-	if !plan.Exact(newest, dirty, cover) {
+	if !plan.Exact(held, n.view.commits(cover.Line), cover) {
 		return info, dotmesh.E("server.exact", dotmesh.Dirty, "line %s holds more than what was deleted; it is kept", cover.Line)
 	}
 	return info, nil

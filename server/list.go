@@ -30,6 +30,9 @@ func (s *service) Dots(context.Context) ([]dotmesh.DotStatus, error) {
 			all = append(all, s.node.dotStatus(d))
 		}
 	}
+	if len(all) == 0 {
+		return all, s.node.mayChangeNow()
+	}
 	return all, nil
 }
 

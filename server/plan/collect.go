@@ -91,14 +91,32 @@ func Droppable(l *dotmesh.Line, commits []dotmesh.CommitID) []dotmesh.CommitID {
 	return nil
 }
 
-// Exact reports whether a line in the pool holds the registered history that a cover
-// names and nothing else: only then may a tombstone destroy it.
-func Exact(newest *dotmesh.Commit, dirty int64, cover dotmesh.Cover) bool {
-	if dirty != 0 {
+// Held is what a pool holds of a line.
+type Held struct {
+	Newest *dotmesh.Commit // nil: no commit of its own
+	Head   bool            // it has a writable head
+	Dirty  int64           // bytes of the head that are not in Newest
+}
+
+// Exact reports whether a line in the pool holds part of the registered history that a
+// cover names and nothing else: only then may a tombstone destroy it. Registered holds
+// the line's commits that the registry keeps. A line without a head may have lost its
+// newest commits already, when it was shrunk.
+func Exact(h Held, registered []dotmesh.Commit, cover dotmesh.Cover) bool {
+	switch {
+	case h.Dirty != 0:
+		return false
+	case h.Newest == nil:
+		return true // all that it holds is its origin's
+	case h.Newest.ID == cover.Commit:
+		return h.Newest.Chain == cover.Chain
+	case h.Head:
 		return false
 	}
-	if newest == nil || newest.Line != cover.Line {
-		return true // it has no commit of its own: all that it holds is its origin's
+	for i := range registered {
+		if registered[i].ID == h.Newest.ID {
+			return registered[i].Chain == h.Newest.Chain
+		}
 	}
-	return newest.ID == cover.Commit && newest.Chain == cover.Chain
+	return len(registered) > 0 && h.Newest.Seq < registered[0].Seq
 }

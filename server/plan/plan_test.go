@@ -191,20 +191,24 @@ func TestExact(t *testing.T) {
 	c := dotmesh.Commit{ID: commit(), Line: l}
 	c.Chain = dotmesh.Chain{}.After(&c)
 	cover := dotmesh.Cover{Line: l, Commit: c.ID, Chain: c.Chain}
+	earlier := dotmesh.Commit{ID: commit(), Line: l, Seq: 4}
+	registered := []dotmesh.Commit{earlier, c}
 	for _, test := range []struct {
-		name   string
-		newest *dotmesh.Commit
-		dirty  int64
-		want   bool
+		name string
+		held plan.Held
+		want bool
 	}{
-		{"what the tombstone names", &c, 0, true},
-		{"dirty data", &c, 1, false},
-		{"another commit", &dotmesh.Commit{ID: commit(), Line: l}, 0, false},
-		{"the same id with another history", &dotmesh.Commit{ID: c.ID, Line: l}, 0, false},
-		{"a fork without a commit", nil, 0, true},
+		{"what the tombstone names", plan.Held{Newest: &c, Head: true}, true},
+		{"dirty data", plan.Held{Newest: &c, Head: true, Dirty: 1}, false},
+		{"another commit", plan.Held{Newest: &dotmesh.Commit{ID: commit(), Line: l, Seq: 9}}, false},
+		{"the same id with another history", plan.Held{Newest: &dotmesh.Commit{ID: c.ID, Line: l}}, false},
+		{"a fork without a commit", plan.Held{Head: true}, true},
+		{"a head on an older commit", plan.Held{Newest: &earlier, Head: true}, false},
+		{"a line that was shrunk to an older commit", plan.Held{Newest: &earlier}, true},
+		{"one shrunk to a commit older than the registry keeps", plan.Held{Newest: &dotmesh.Commit{ID: commit(), Line: l, Seq: 2}}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := plan.Exact(test.newest, test.dirty, cover); got != test.want {
+			if got := plan.Exact(test.held, registered, cover); got != test.want {
 				t.Errorf("exact is %v, want %v", got, test.want)
 			}
 		})

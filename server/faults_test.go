@@ -1,0 +1,506 @@
+package server_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/dotmeshtest"
+	"dotmesh.io/dotmesh/server"
+)
+
+var shop = dotmesh.DotName{Namespace: "admin", Name: "shop"}
+
+// world is a node on fakes that can be stopped and started again.
+type world struct {
+	*testing.T
+	cfg    server.Config
+	reg    *dotmeshtest.Registry
+	mounts *dotmeshtest.Mounter
+	dotmesh.Service
+	node *server.Node
+	stop func()
+	// later is how far the node's clock is ahead.
+	later atomic.Int64
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, cfg: fakes(t)}
+	w.reg = w.cfg.Registry.(*dotmeshtest.Registry)
+	w.mounts = w.cfg.Mounter.(*dotmeshtest.Mounter)
+	w.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
+	w.start()
+	return w
+}
+
+func (w *world) start() {
+	w.Helper()
+	n := server.New(w.cfg)
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	stopped := false
+	w.stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			<-done
+		}
+	}
+	w.Cleanup(w.stop)
+	select {
+	case <-n.Ready():
+	case err := <-done:
+		w.Fatalf("the node ended with %v", err)
+	}
+	w.node, w.Service = n, n.As(admin)
+}
+
+func (w *world) restart() {
+	w.Helper()
+	w.stop()
+	w.start()
+}
+
+func (w *world) init() string {
+	w.Helper()
+	if _, err := w.CreateDot(w.Context(), dotmesh.CreateDot{Dot: shop}); err != nil {
+		w.Fatal(err)
+	}
+	return w.mount()
+}
+
+func (w *world) mount() string {
+	w.Helper()
+	m, err := w.Mount(w.Context(), dotmesh.MountRequest{Volume: dotmesh.Volume{Dot: shop, Subdot: dotmesh.DefaultSubdot}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return m.Path
+}
+
+func (w *world) write(dir, content string) {
+	w.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "f"), []byte(content), 0o644); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) wantFile(dir, want string) {
+	w.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "f"))
+	if err != nil || string(data) != want {
+		w.Fatalf("the file holds %q, %v; want %q", data, err, want)
+	}
+}
+
+func (w *world) commit(message string) (dotmesh.Commit, error) {
+	return w.Commit(w.Context(), dotmesh.CommitRequest{Dot: shop, Message: message})
+}
+
+func (w *world) reset(ref string) (dotmesh.Changed, error) {
+	return w.Reset(w.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}})
+}
+
+func (w *world) wantKind(err error, want dotmesh.Kind) {
+	w.Helper()
+	if dotmesh.KindOf(err) != want {
+		w.Fatalf("got %v (%q), want kind %q", err, dotmesh.KindOf(err), want)
+	}
+}
+
+func (w *world) wantLog(want string) {
+	w.Helper()
+	page, err := w.Log(w.Context(), dotmesh.LogRequest{Dot: shop})
+	if err != nil {
+		w.Fatal(err)
+	}
+	var got []string
+	for _, c := range page.Commits {
+		got = append(got, c.Message)
+	}
+	if text := strings.Join(got, ", "); text != want {
+		w.Fatalf("the log is %q, want %q", text, want)
+	}
+}
+
+// snapshots returns how many commits the pool holds.
+func (w *world) snapshots() (lines, commits int) {
+	w.Helper()
+	for info, err := range w.cfg.Store.Inventory(w.Context()) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		lines++
+		commits += len(info.Commits)
+	}
+	return lines, commits
+}
+
+func (w *world) wantPool(lines, commits int) {
+	w.Helper()
+	if l, c := w.snapshots(); l != lines || c != commits {
+		w.Fatalf("the pool holds %d lines and %d commits, want %d and %d", l, c, lines, commits)
+	}
+}
+
+func TestACommitThatFailsLeavesNothing(t *testing.T) {
+	for _, kind := range []dotmesh.Kind{dotmesh.Conflict, dotmesh.Unreachable, dotmesh.NoSpace} {
+		t.Run(string(kind), func(t *testing.T) {
+			w := newWorld(t)
+			w.init()
+			w.reg.FailNext("Register", kind)
+			_, err := w.commit("no")
+			w.wantKind(err, kind)
+			w.wantPool(1, 1)
+			if _, err := w.commit("yes"); err != nil {
+				t.Fatal(err)
+			}
+			w.wantLog("yes, Initial commit")
+		})
+	}
+}
+
+func TestACommitWhoseAnswerWasLost(t *testing.T) {
+	t.Run("is completed after a restart if the registry never had it", func(t *testing.T) {
+		w := newWorld(t)
+		w.init()
+		w.reg.FailNext("Register", dotmesh.Unknown)
+		_, err := w.commit("maybe")
+		w.wantKind(err, dotmesh.Unknown)
+		w.restart()
+		w.wantLog("maybe, Initial commit")
+		w.wantPool(1, 2)
+	})
+	t.Run("is there if the registry had it", func(t *testing.T) {
+		w := newWorld(t)
+		w.init()
+		w.reg.LoseNext("Register")
+		_, err := w.commit("maybe")
+		w.wantKind(err, dotmesh.Unknown)
+		w.restart()
+		w.wantLog("maybe, Initial commit")
+	})
+	t.Run("gives way to the next commit", func(t *testing.T) {
+		w := newWorld(t)
+		w.init()
+		w.reg.FailNext("Register", dotmesh.Unknown)
+		_, err := w.commit("maybe")
+		w.wantKind(err, dotmesh.Unknown)
+		if _, err := w.commit("next"); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		w.wantLog("next, Initial commit")
+		w.wantPool(1, 2)
+	})
+}
+
+func TestAResetThatFailsChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	dir := w.init()
+	w.write(dir, "one")
+	if _, err := w.commit("first"); err != nil {
+		t.Fatal(err)
+	}
+	w.write(dir, "dirty")
+	w.reg.FailNext("Swing", dotmesh.NoSpace)
+	_, err := w.reset("HEAD^")
+	w.wantKind(err, dotmesh.NoSpace)
+	w.wantFile(dir, "dirty")
+	w.wantLog("first, Initial commit")
+	w.restart()
+	w.wantFile(dir, "dirty")
+	lines, _ := w.snapshots()
+	if lines != 1 {
+		t.Errorf("the pool holds %d lines, want only the branch's own", lines)
+	}
+}
+
+func TestAResetWhoseAnswerWasLost(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		lose func(*dotmeshtest.Registry)
+	}{
+		{"and that was not done", func(r *dotmeshtest.Registry) { r.FailNext("Swing", dotmesh.Unknown) }},
+		{"and that was done", func(r *dotmeshtest.Registry) { r.LoseNext("Swing") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			dir := w.init()
+			w.write(dir, "one")
+			if _, err := w.commit("first"); err != nil {
+				t.Fatal(err)
+			}
+			w.write(dir, "two")
+			if _, err := w.commit("second"); err != nil {
+				t.Fatal(err)
+			}
+			test.lose(w.reg)
+			_, err := w.reset("HEAD^")
+			w.wantKind(err, dotmesh.Unknown)
+			// Asked for again, the registry has only one answer: the branch is usable at once.
+			w.wantLog("first, Initial commit")
+			w.wantFile(dir, "one")
+			w.write(dir, "three")
+			if _, err := w.commit("third"); err != nil {
+				t.Fatal(err)
+			}
+			w.restart()
+			w.wantLog("third, first, Initial commit")
+			w.wantFile(dir, "three")
+		})
+	}
+}
+
+func TestABusyBranchIsNotReset(t *testing.T) {
+	w := newWorld(t)
+	dir := w.init()
+	w.write(dir, "one")
+	if _, err := w.commit("first"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.Status(t.Context(), dotmesh.StatusRequest{Dot: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(w.cfg.MountDir, "branches", b.ID.String())
+	w.mounts.SetBusy(at, "sqlite3 (pid 7)")
+	_, err = w.reset("HEAD^")
+	w.wantKind(err, dotmesh.Busy)
+	if !strings.Contains(dotmesh.Text(err), "sqlite3 (pid 7)") {
+		t.Errorf("error is %q, want it to name who uses it", dotmesh.Text(err))
+	}
+	w.wantKind(w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}), dotmesh.Busy)
+	w.wantFile(dir, "one")
+	w.mounts.SetBusy(at, "")
+	if _, err := w.reset("HEAD^"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestACreationThatFailsLeavesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.reg.FailNext("Create", dotmesh.Exists)
+	_, err := w.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop})
+	w.wantKind(err, dotmesh.Exists)
+	w.wantPool(0, 0)
+	w.reg.FailNext("Create", dotmesh.Unknown)
+	request := dotmesh.NewUUID()
+	_, err = w.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop, Request: request})
+	w.wantKind(err, dotmesh.Unknown)
+	w.restart()
+	w.wantPool(0, 0)
+	if _, err := w.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop, Request: request}); err != nil {
+		t.Fatal(err)
+	}
+	w.wantPool(1, 1)
+}
+
+func TestWithoutTheRegistry(t *testing.T) {
+	w := newWorld(t)
+	dir := w.init()
+	w.write(dir, "one")
+	if _, err := w.commit("first"); err != nil {
+		t.Fatal(err)
+	}
+	w.reg.SetDown(true)
+	_, err := w.commit("no")
+	w.wantKind(err, dotmesh.Unreachable)
+	_, err = w.reset("HEAD^")
+	w.wantKind(err, dotmesh.Unreachable)
+	w.wantLog("first, Initial commit")
+	w.mount() // what is attached already needs no registry
+	w.reg.SetDown(false)
+	if _, err := w.commit("second"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantLog("second, first, Initial commit")
+}
+
+func TestALostRegistryFreezesTheNodeUntilItRecovers(t *testing.T) {
+	w := newWorld(t)
+	dir := w.init()
+	w.write(dir, "one")
+	first, err := w.commit("first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(dir, "two")
+	if _, err := w.commit("second"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.reset(first.ID.String()); err != nil {
+		t.Fatal(err)
+	}
+	user, key, err := w.CreateUser(t.Context(), dotmesh.CreateUser{Name: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Recover(t.Context())
+	w.wantKind(err, dotmesh.Conflict) // nothing is lost yet
+	w.awaitMirror("master-RESET-", "alice")
+
+	w.stop()
+	lines, commits := w.snapshots()
+	w.reg = dotmeshtest.NewRegistry()
+	t.Cleanup(func() { w.reg.Close() })
+	w.cfg.Registry = w.reg
+	w.start()
+	_, err = w.commit("no")
+	w.wantKind(err, dotmesh.Conflict)
+	if !strings.Contains(dotmesh.Text(err), "dm cluster recover") {
+		t.Errorf("error is %q, want it to say what to do", dotmesh.Text(err))
+	}
+	w.wantPool(lines, commits)
+	w.wantFile(dir, "one") // the mounts stay
+
+	got, err := w.Recover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Dots != 1 || got.Branches != 2 || got.Commits != commits || len(got.Notes) != 0 {
+		t.Errorf("recovered %+v, want 1 dot, 2 branches and %d commits", got, commits)
+	}
+	w.wantLog("first, Initial commit")
+	if _, err := w.node.Authenticate(t.Context(), "alice", key); err != nil {
+		t.Errorf("%s cannot log in after the recovery: %v", user.Name, err)
+	}
+	w.write(dir, "three")
+	if _, err := w.commit("third"); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	w.wantLog("third, first, Initial commit")
+	w.wantFile(dir, "three")
+}
+
+// awaitMirror waits until the pool's copy of the registry mentions all of words.
+func (w *world) awaitMirror(words ...string) {
+	w.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		var all strings.Builder
+		err := w.cfg.Store.KV().View(func(tx dotmesh.KVReader) error {
+			for _, value := range tx.Scan("mirror") {
+				all.Write(value)
+			}
+			return nil
+		})
+		if err != nil {
+			w.Fatal(err)
+		}
+		missing := ""
+		for _, word := range words {
+			if !strings.Contains(all.String(), word) {
+				missing = word
+			}
+		}
+		if missing == "" {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-deadline:
+			w.Fatalf("the pool's copy of the registry does not mention %q", missing)
+		}
+	}
+}
+
+func TestGarbageGoesOnlyWhenItsTimeHasCome(t *testing.T) {
+	w := newWorld(t)
+	dir := w.init()
+	w.write(dir, "one")
+	if _, err := w.commit("first"); err != nil {
+		t.Fatal(err)
+	}
+	w.write(dir, "two")
+	if _, err := w.commit("second"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.reset("HEAD^"); err != nil { // the stash keeps "second", and is the new line's origin
+		t.Fatal(err)
+	}
+	w.wantPool(2, 3)
+	w.sweepAt(server.KeepStash - time.Hour)
+	w.wantPool(2, 3)
+	w.sweepAt(server.KeepStash + time.Hour)
+	w.awaitPool(2, 2) // "second" is gone; what the branch was forked from stays
+	w.wantLog("first, Initial commit")
+	w.wantFile(dir, "one")
+	if err := w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}); err != nil {
+		t.Fatal(err)
+	}
+	w.sweepAt(2 * server.KeepStash)
+	w.awaitPool(0, 0)
+	_, err := w.Undo(t.Context(), dotmesh.UndoRequest{Dot: shop})
+	w.wantKind(err, dotmesh.NotFound)
+}
+
+func (w *world) sweepAt(later time.Duration) {
+	w.later.Store(int64(later))
+	w.node.Sweep()
+}
+
+// awaitPool asks for sweeps until the pool holds that much.
+func (w *world) awaitPool(lines, commits int) {
+	w.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		l, c := w.snapshots()
+		if l == lines && c == commits {
+			return
+		}
+		w.node.Sweep()
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-deadline:
+			w.Fatalf("the pool holds %d lines and %d commits, want %d and %d", l, c, lines, commits)
+		}
+	}
+}
+
+func TestALongLogReachesBelowWhatTheRegistryKeeps(t *testing.T) {
+	w := newWorld(t)
+	w.init()
+	const many = 230
+	for range many {
+		if _, err := w.commit("x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000})
+	if err != nil || len(page.Commits) != many+1 {
+		t.Fatalf("the log has %d commits, %v; want %d", len(page.Commits), err, many+1)
+	}
+	for i, c := range page.Commits {
+		if want := uint64(many + 1 - i); c.Seq != want {
+			t.Fatalf("commit %d of the log has seq %d, want %d", i, c.Seq, want)
+		}
+	}
+	n := 0
+	entries, err := w.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Key, "commits/") {
+			n++
+		}
+	}
+	if n >= 200 {
+		t.Errorf("the registry keeps %d commit records of one line, want fewer than 200", n)
+	}
+	w.restart()
+	if _, err := w.reset("HEAD~225"); err != nil {
+		t.Fatal(err)
+	}
+	if page, err = w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000}); err != nil || len(page.Commits) != many+1-225 {
+		t.Fatalf("after the reset the log has %d commits, %v", len(page.Commits), err)
+	}
+}
