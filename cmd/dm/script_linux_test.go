@@ -83,6 +83,7 @@ func setup(e *testscript.Env, program string) error {
 	}
 	e.Setenv("HOME", home)
 	e.Setenv("TZ", "UTC")
+	e.Setenv("GORACE", "atexit_sleep_ms=0") // with -race each dm would wait for a second at its end
 	e.Setenv("DM_HOST", "unix://"+n.socket)
 	e.Setenv("SOCKET", n.socket)
 	e.Setenv("TCP", n.tcp)
@@ -226,7 +227,7 @@ func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "TZ", "DM_HOST", "NO_COLOR", "PATH"} {
+	for _, name := range []string{"HOME", "TZ", "DM_HOST", "NO_COLOR", "PATH", "GORACE"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "TERM=xterm")
