@@ -38,20 +38,17 @@ func (s *Store) Diff(ctx context.Context, from, to dotmesh.Ref) iter.Seq2[dotmes
 }
 
 func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) (changes []dotmesh.FileChange, err error) {
-	const op = "btrfs.Diff"
-	err = s.reading(ctx, op, func() error {
+	err = s.reading(ctx, "btrfs.Diff", func() error {
 		old, closeOld, err := s.openState(ctx, from)
 		if err != nil {
 			return err
 		}
-		defer func() { err = join(err, closeOld()) }()
 		state, closeNew, err := s.openState(ctx, to)
 		if err != nil {
-			return err
+			return join(err, closeOld())
 		}
-		defer func() { err = join(err, closeNew()) }()
 		changes, err = s.compare(ctx, old, state)
-		return err
+		return join(err, closeOld(), closeNew())
 	})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package btrfs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"path/filepath"
@@ -78,22 +79,26 @@ func (s *Store) Line(ctx context.Context, line dotmesh.LineID) (info dotmesh.Lin
 	return info, nil
 }
 
+// commitInfos leaves out what is being dropped while it looks.
 func (s *Store) commitInfos(ctx context.Context, line dotmesh.LineID) ([]dotmesh.CommitInfo, error) {
 	ids, err := s.commits(ctx, line)
 	if err != nil {
 		return nil, err
 	}
-	infos := make([]dotmesh.CommitInfo, len(ids))
-	for i, id := range ids {
+	var infos []dotmesh.CommitInfo
+	for _, id := range ids {
 		v, err := s.subvol(dotmesh.Ref{Line: line, Commit: id})
+		if errors.Is(err, dotmesh.NotFound) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		infos[i] = dotmesh.CommitInfo{ID: id, GUID: v.guid()}
+		infos = append(infos, dotmesh.CommitInfo{ID: id, GUID: v.guid()})
 	}
 	err = s.kv.View(func(tx dotmesh.KVReader) error {
-		for i, id := range ids {
-			infos[i].Meta = slices.Clone(tx.Get(commitBucket, commitKey(dotmesh.Ref{Line: line, Commit: id})))
+		for i, c := range infos {
+			infos[i].Meta = slices.Clone(tx.Get(commitBucket, commitKey(dotmesh.Ref{Line: line, Commit: c.ID})))
 		}
 		return nil
 	})

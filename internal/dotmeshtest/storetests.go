@@ -173,7 +173,7 @@ func (h *storeHarness) wantFile(r dotmesh.Ref, name, want string) {
 	}
 }
 
-// lines returns the inventory, checked against Line.
+// inventory returns the lines by id, checked against Line.
 func (h *storeHarness) inventory() map[dotmesh.LineID]dotmesh.LineInfo {
 	h.Helper()
 	all := map[dotmesh.LineID]dotmesh.LineInfo{}
