@@ -6,9 +6,17 @@
 //
 //	DOTMESH_FAILPOINTS=btrfs.snapshot.before-ioctl=kill@3;btrfs.fork.after-ioctl=sleep:5ms
 //	DOTMESH_FAILPOINTS_LOG=/tmp/points
+//	DOTMESH_FAILPOINTS_AHEAD=744h
 //
 // The actions are kill (SIGKILL to this process, as a crash is), error, panic, hang (for
-// ever) and sleep:DURATION. With @N the action is taken at the Nth time that the point is
-// reached and at no other; without it, every time. The log gets one line for each time
-// that any point is reached, so that a test can list the points it never came by.
+// ever), sleep:DURATION and wait:FILE (until there is such a file). With @N the action is
+// taken at the Nth time that the point is reached and at no other; without it, every
+// time. The log gets one line for each time that any point is reached, so that a test can
+// list the points it never came by.
+//
+// DOTMESH_FAILPOINTS=@FILE takes all that from a file, which is read whenever a point is
+// reached: so a test arms a process that runs. Counting begins anew when the file's text
+// has changed. A file that is replaced must be replaced in one step.
+//
+// DOTMESH_FAILPOINTS_AHEAD sets the program's clock, which is [Now], ahead.
 package fail

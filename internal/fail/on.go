@@ -23,22 +23,44 @@ var ErrInjected = errors.New("injected failure")
 // the other actions itself, and otherwise returns nil.
 func Point(name string) error { return points().hit(name) }
 
+// Now is the time, as far ahead as the environment says.
+func Now() time.Time { return time.Now().Add(ahead()) }
+
+var ahead = sync.OnceValue(func() time.Duration {
+	text := os.Getenv("DOTMESH_FAILPOINTS_AHEAD")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err) // a test with another clock than it thinks must not pass
+	}
+	return d
+})
+
 // points is read from the environment once, at the first point that is reached: a process
 // keeps its failpoints for life, so that they need no plumbing through the program.
 var points = sync.OnceValue(func() *set {
-	s, err := parse(os.Getenv("DOTMESH_FAILPOINTS"))
+	text := os.Getenv("DOTMESH_FAILPOINTS")
+	path, inFile := strings.CutPrefix(text, "@")
+	if inFile {
+		text = ""
+	}
+	s, err := parse(text)
 	if err != nil {
 		panic(err) // a test with a misspelt failpoint must not pass
 	}
-	s.logPath = os.Getenv("DOTMESH_FAILPOINTS_LOG")
+	s.path, s.logPath = path, os.Getenv("DOTMESH_FAILPOINTS_LOG")
 	return s
 })
 
 // set is the failpoints of one process.
 type set struct {
-	mu      sync.Mutex // guards hits, and keeps lines of the log apart
+	mu      sync.Mutex // guards hits, actions and text, and keeps lines of the log apart
 	hits    map[string]int
 	actions map[string]action
+	text    string // what actions was read from
+	path    string // the file that text is in, "" if it is in none
 	logPath string
 }
 
@@ -46,12 +68,13 @@ type set struct {
 type action struct {
 	verb  string
 	sleep time.Duration
+	file  string
 	at    int
 }
 
 // parse reads name=action[@N][;name=action[@N]...].
 func parse(text string) (*set, error) {
-	s := &set{hits: map[string]int{}, actions: map[string]action{}}
+	s := &set{text: text, hits: map[string]int{}, actions: map[string]action{}}
 	for part := range strings.SplitSeq(text, ";") {
 		if part == "" {
 			continue
@@ -76,23 +99,24 @@ func parseAction(text string) (a action, err error) {
 			return a, fmt.Errorf("%q is not a count from 1", at)
 		}
 	}
-	verb, sleep, _ := strings.Cut(verb, ":")
+	verb, detail, _ := strings.Cut(verb, ":")
 	switch a.verb = verb; verb {
 	case "kill", "error", "panic", "hang":
 		return a, nil
 	case "sleep":
-		a.sleep, err = time.ParseDuration(sleep)
+		a.sleep, err = time.ParseDuration(detail)
 		return a, err
+	case "wait":
+		if a.file = detail; detail == "" {
+			return a, errors.New("wait for which file?")
+		}
+		return a, nil
 	}
 	return a, fmt.Errorf("unknown action %q", verb)
 }
 
 func (s *set) hit(name string) error {
-	s.mu.Lock()
-	s.hits[name]++
-	n, a := s.hits[name], s.actions[name]
-	err := s.log(name)
-	s.mu.Unlock()
+	n, a, err := s.count(name)
 	if err != nil {
 		return err
 	}
@@ -100,6 +124,34 @@ func (s *set) hit(name string) error {
 		return nil
 	}
 	return a.do(name)
+}
+
+// count notes that a point was reached, and returns how often it was and what to do there.
+func (s *set) count(name string) (int, action, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refresh(); err != nil {
+		return 0, action{}, err
+	}
+	s.hits[name]++
+	return s.hits[name], s.actions[name], s.log(name)
+}
+
+// refresh reads the file, if there is one and its text has changed.
+func (s *set) refresh() error {
+	if s.path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.path)
+	if err != nil || string(text) == s.text {
+		return err
+	}
+	next, err := parse(string(text))
+	if err != nil {
+		return err
+	}
+	s.text, s.hits, s.actions = next.text, next.hits, next.actions
+	return nil
 }
 
 func (s *set) log(name string) error {
@@ -128,6 +180,18 @@ func (a action) do(name string) error {
 	case "sleep":
 		time.Sleep(a.sleep)
 		return nil
+	case "wait":
+		return a.wait()
 	}
 	return fmt.Errorf("failpoint %s: %w", name, ErrInjected)
+}
+
+// wait returns when the action's file is there.
+func (a action) wait() error {
+	for {
+		if _, err := os.Stat(a.file); err == nil || !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }

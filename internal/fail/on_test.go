@@ -36,12 +36,63 @@ func TestPointsActAsTheEnvironmentSays(t *testing.T) {
 }
 
 func TestMisspeltFailpointsAreRefused(t *testing.T) {
-	for _, text := range []string{"a", "=kill", "a=explode", "a=kill@0", "a=kill@x", "a=sleep", "a=sleep:x"} {
+	for _, text := range []string{"a", "=kill", "a=explode", "a=kill@0", "a=kill@x", "a=sleep", "a=sleep:x", "a=wait", "a=wait:"} {
 		if s, err := parse(text); err == nil {
 			t.Errorf("parse(%q) = %v, want an error", text, s.actions)
 		}
 	}
 	if a, err := parseAction("sleep:5ms@3"); err != nil || a != (action{verb: "sleep", sleep: 5 * time.Millisecond, at: 3}) {
 		t.Errorf("parseAction = %+v, %v", a, err)
+	}
+}
+
+func TestAFileArmsAProcessThatRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "points")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	s, err := parse("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.path = path
+	for _, step := range []struct {
+		text string
+		want bool
+	}{
+		{"", false}, {"a=error@2", false}, {"a=error@2", true}, {"a=error@2", false}, {"a=error@2;", false}, {"a=error@2;", true}, {"", false},
+	} {
+		write(step.text)
+		if got := errors.Is(s.hit("a"), ErrInjected); got != step.want {
+			t.Errorf("%q: injected = %v, want %v", step.text, got, step.want)
+		}
+	}
+	write("nonsense")
+	if s.hit("a") == nil {
+		t.Error("nonsense in the file was taken")
+	}
+}
+
+func TestAPointWaitsForAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "go")
+	s, err := parse("a=wait:" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.hit("a") }()
+	select {
+	case err := <-done:
+		t.Errorf("it did not wait: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
