@@ -54,19 +54,21 @@ func checkCommit(c *dotmesh.Commit) error {
 	return nil
 }
 
-// madeBefore finds what an earlier try of the same request made, and puts it into c.
+// madeBefore finds what an earlier try of the same request made, and puts it into c. An id
+// means one commit, so one that is in use for anything else is refused.
 func (n *Node) madeBefore(b *dotmesh.Branch, c *dotmesh.Commit) (bool, error) {
-	for _, have := range n.view.commits(b.Pointer.Line) {
-		if have.ID != c.ID {
-			continue
-		}
-		if have.Message != c.Message || have.Author != c.Author || !maps.Equal(have.Metadata, c.Metadata) {
-			return false, dotmesh.E("server.madeBefore", dotmesh.Exists, "commit %s exists already, with another message or metadata", c.ID)
-		}
-		*c = have
-		return true, nil
+	line, ok := n.view.lineOf(c.ID)
+	if !ok {
+		return false, nil
 	}
-	return false, nil
+	for _, have := range n.view.commits(line) {
+		if line == b.Pointer.Line && have.ID == c.ID &&
+			have.Message == c.Message && have.Author == c.Author && maps.Equal(have.Metadata, c.Metadata) {
+			*c = have
+			return true, nil
+		}
+	}
+	return false, dotmesh.E("server.madeBefore", dotmesh.Exists, "commit %s exists already, with another message, metadata or branch", c.ID)
 }
 
 // commit makes c the branch's newest commit. The caller holds the branch's lock. On
@@ -95,7 +97,7 @@ func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit,
 		return err
 	}
 	n.stats.committed(b.ID, n.now())
-	n.trim(ctx, c.Line)
+	n.trim(ctx, b.Dot, c.Line)
 	return nil
 }
 
@@ -143,15 +145,28 @@ func (n *Node) closing(ctx context.Context, b *dotmesh.Branch, why string) (*dot
 }
 
 // trim removes the records of a line's older commits from the registry once there are
-// twice as many as it keeps. The pool has them.
-func (n *Node) trim(ctx context.Context, line dotmesh.LineID) {
+// twice as many as it keeps, and with them all but the newest entries of the dot's
+// operation log. The pool has the commits.
+func (n *Node) trim(ctx context.Context, dot dotmesh.DotID, line dotmesh.LineID) {
 	if n.view.countCommits(line) < trimAt {
 		return
 	}
 	commits := n.view.commits(line)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
-	if err := n.reg.TrimCommits(ctx, line, commits[len(commits)-keepCommits].Seq); err != nil {
-		n.log.Warn("old commit records stay in the registry", "line", line, "err", err)
+	err := n.reg.TrimCommits(ctx, line, commits[len(commits)-keepCommits].Seq)
+	if err == nil {
+		err = n.trimOps(ctx, dot)
 	}
+	if err != nil {
+		n.log.Warn("old records stay in the registry", "dot", dot, "line", line, "err", err)
+	}
+}
+
+func (n *Node) trimOps(ctx context.Context, dot dotmesh.DotID) error {
+	ops, err := n.reg.Ops(ctx, dot, 0, maxOps)
+	if err != nil || len(ops) < maxOps {
+		return err
+	}
+	return n.reg.TrimOps(ctx, dot, ops[len(ops)-1].N)
 }

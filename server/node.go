@@ -16,7 +16,6 @@ const (
 	KeepStash     = 30 * 24 * time.Hour // what a reset dropped
 	KeepDiscarded = time.Hour           // what a reset --discard dropped
 	KeepDeleted   = 24 * time.Hour      // what a delete buried
-	KeepOps       = 30 * 24 * time.Hour // entries of the operation log
 	pollEvery     = 5 * time.Second     // dirty bytes of mounted branches
 	sweepEvery    = time.Hour           // garbage collection
 	mirrorEvery   = time.Second         // at most this long is the pool's mirror behind
@@ -145,6 +144,9 @@ func (n *Node) watch(ctx context.Context) error {
 		}
 		n.events.registry(u, listed)
 		n.mirror.note(u)
+	}
+	if ctx.Err() == nil {
+		return dotmesh.E("server.watch", dotmesh.Internal, "the registry's watch ended by itself")
 	}
 	return ctx.Err()
 }

@@ -31,6 +31,7 @@ type picture struct {
 	names       map[dotmesh.DotName]dotmesh.DotID
 	branches    map[dotmesh.BranchID]*dotmesh.Branch
 	lines       map[dotmesh.LineID]*lineState
+	commitLines map[dotmesh.CommitID]dotmesh.LineID
 	nodes       map[dotmesh.NodeID]*dotmesh.Node
 	alive       map[dotmesh.NodeID]bool
 	positions   map[positionKey]dotmesh.Position
@@ -71,6 +72,7 @@ func newPicture() *picture {
 		names:       map[dotmesh.DotName]dotmesh.DotID{},
 		branches:    map[dotmesh.BranchID]*dotmesh.Branch{},
 		lines:       map[dotmesh.LineID]*lineState{},
+		commitLines: map[dotmesh.CommitID]dotmesh.LineID{},
 		nodes:       map[dotmesh.NodeID]*dotmesh.Node{},
 		alive:       map[dotmesh.NodeID]bool{},
 		positions:   map[positionKey]dotmesh.Position{},
@@ -213,13 +215,16 @@ func (p *picture) changeCommit(c *dotmesh.Commit, deleted bool) {
 	})
 	switch {
 	case deleted && found:
+		delete(p.commitLines, s.commits[at].ID)
 		s.commits = slices.Delete(s.commits, at, at+1)
 		p.dropEmptyLine(c.Line, s)
 	case deleted:
 	case found:
 		s.commits[at] = *c
+		p.commitLines[c.ID] = c.Line
 	default:
 		s.commits = slices.Insert(s.commits, at, *c)
+		p.commitLines[c.ID] = c.Line
 	}
 }
 
@@ -376,6 +381,14 @@ func (v *view) commits(line dotmesh.LineID) []dotmesh.Commit {
 		return slices.Clone(s.commits)
 	}
 	return nil
+}
+
+// lineOf returns the line that a commit is on, if the registry keeps its record.
+func (v *view) lineOf(id dotmesh.CommitID) (dotmesh.LineID, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	line, ok := v.commitLines[id]
+	return line, ok
 }
 
 func (v *view) countCommits(line dotmesh.LineID) int {
