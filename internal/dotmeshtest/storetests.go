@@ -156,12 +156,11 @@ func writeFile(t testing.TB, path, content string) {
 // wantFile checks what a file in a commit or head holds; "" means that it is absent.
 func (h *storeHarness) wantFile(r dotmesh.Ref, name, want string) {
 	h.Helper()
-	dir, unmount := "", func() {}
+	open := func() (string, func()) { return h.view(r) }
 	if r.Commit.IsZero() {
-		dir, unmount = h.live(r.Line)
-	} else {
-		dir, unmount = h.view(r)
+		open = func() (string, func()) { return h.live(r.Line) }
 	}
+	dir, unmount := open()
 	defer unmount()
 	got, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, os.ErrNotExist) {
