@@ -79,6 +79,9 @@ func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit,
 	c.Line, c.Seq, c.Parent = p.Line, p.Seq+1, p.Tip
 	c.Time = c.Time.Round(0)
 	c.Chain = p.Chain.After(c)
+	if err := n.resume(ctx, c); err != nil {
+		return err
+	}
 	if err := n.snapshot(ctx, c); err != nil {
 		return err
 	}
@@ -99,6 +102,28 @@ func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit,
 	n.stats.committed(b.ID, n.now())
 	n.trim(ctx, b.Dot, c.Line)
 	return nil
+}
+
+// resume looks for the snapshot that an earlier try of the same request left when its
+// outcome was unknown. One that still follows the tip is what the request made: its record
+// is taken as it is. One that does not is from a history that went on without it.
+func (n *Node) resume(ctx context.Context, c *dotmesh.Commit) error {
+	meta, err := n.store.Meta(ctx, dotmesh.Ref{Line: c.Line, Commit: c.ID})
+	if dotmesh.KindOf(err) == dotmesh.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	have, err := decodeCommit(dotmesh.CommitInfo{ID: c.ID, Meta: meta})
+	if err != nil {
+		return err
+	}
+	if have.Seq == c.Seq && have.Parent == c.Parent {
+		*c = have
+		return nil
+	}
+	return n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.ID})
 }
 
 // snapshot makes the commit in the store and completes its record.

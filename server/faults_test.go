@@ -186,6 +186,28 @@ func TestACommitWhoseAnswerWasLost(t *testing.T) {
 		w.restart()
 		w.wantLog("maybe, Initial commit")
 	})
+	t.Run("is what a second try of the same request finds", func(t *testing.T) {
+		w := newWorld(t)
+		dir := w.init()
+		w.write(dir, "one")
+		r := dotmesh.CommitRequest{Dot: shop, Message: "maybe", ID: dotmesh.CommitID{UUID: dotmesh.NewUUID()}}
+		w.reg.FailNext("Register", dotmesh.Unknown)
+		_, err := w.Commit(t.Context(), r)
+		w.wantKind(err, dotmesh.Unknown)
+		w.write(dir, "two")
+		again, err := w.Commit(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := w.MountCommit(t.Context(), dotmesh.CommitRef{Dot: shop})
+		if err != nil || at.Commit != again.ID {
+			t.Fatalf("HEAD is %s, %v; want %s", at.Commit, err, again.ID)
+		}
+		w.wantFile(filepath.Join(at.Path, "__default__"), "one")
+		w.restart()
+		w.wantLog("maybe, Initial commit")
+		w.wantPool(1, 2)
+	})
 	t.Run("gives way to the next commit", func(t *testing.T) {
 		w := newWorld(t)
 		w.init()
