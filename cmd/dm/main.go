@@ -16,6 +16,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,9 @@ func main() {
 
 // start wires dm to its process: the terminal, the environment, the clock and the network.
 func start() int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // it lives for one answer: a third faster for a list of 10,000 dots
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e := &env{
