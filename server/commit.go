@@ -99,7 +99,7 @@ func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit,
 	if err := fail.Point("commit.after-register"); err != nil {
 		return err
 	}
-	n.stats.committed(b.ID, n.now())
+	n.stats.clean(b.ID, n.now())
 	n.trim(ctx, b.Dot, c.Line)
 	return nil
 }

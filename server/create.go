@@ -115,6 +115,7 @@ func (s *service) CreateBranch(ctx context.Context, r dotmesh.CreateBranch) (dot
 	if err := n.create(ctx, c); err != nil {
 		return dotmesh.BranchStatus{}, dotmesh.Wrap(op, err)
 	}
+	n.stats.forked(branch, from.ID, n.now())
 	return n.branchStatus(d, n.view.branch(branch)), nil
 }
 
@@ -152,7 +153,7 @@ func (n *Node) create(ctx context.Context, c dotmesh.Creation) error {
 		n.clear(ctx, c.Line.ID, c.Branch.ID, err)
 		return err
 	}
-	n.stats.fresh(c.Branch.ID, n.now())
+	n.stats.clean(c.Branch.ID, n.now())
 	return nil
 }
 

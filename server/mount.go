@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 )
 
 // Where things are mounted, below Config.MountDir. Only ids become paths.
@@ -125,6 +126,9 @@ func (n *Node) putAttachment(ctx context.Context, a dotmesh.Attachment) error {
 	if err := n.mem.noteMount(a.Volume, &a); err != nil {
 		return err
 	}
+	if err := fail.Point("attach.after-note"); err != nil {
+		return err
+	}
 	return n.sees(ctx)(n.reg.Attach(ctx, a))
 }
 
@@ -167,7 +171,13 @@ func (n *Node) detach(ctx context.Context, a *dotmesh.Attachment, v dotmesh.Volu
 	if err := n.cfg.Mounter.Unmount(ctx, n.volumeDir(v)); err != nil {
 		return err
 	}
+	if err := fail.Point("detach.after-unmount"); err != nil {
+		return err
+	}
 	if err := n.mem.noteMount(a.Volume, nil); err != nil {
+		return err
+	}
+	if err := fail.Point("detach.after-note"); err != nil {
 		return err
 	}
 	if err := n.sees(ctx)(n.reg.Detach(ctx, a.Node, a.Volume)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 	"dotmesh.io/dotmesh/server/plan"
 )
 
@@ -31,9 +32,15 @@ func (s *service) Recover(ctx context.Context) (dotmesh.Recovered, error) {
 		return dotmesh.Recovered{}, dotmesh.E(op, dotmesh.Conflict, "this node's pool never belonged to a cluster; there is nothing to recover from it")
 	}
 	done := summary(rebuilt)
+	if err := fail.Point("recover.before-rebuild"); err != nil {
+		return dotmesh.Recovered{}, err
+	}
 	cursor, err := n.reg.Rebuild(ctx, append(rebuilt.Records, &cluster))
 	if err != nil {
 		return dotmesh.Recovered{}, dotmesh.Wrap(op, err)
+	}
+	if err := fail.Point("recover.after-rebuild"); err != nil {
+		return dotmesh.Recovered{}, err
 	}
 	if err := n.view.reach(ctx, cursor); err != nil {
 		return dotmesh.Recovered{}, err
@@ -51,6 +58,9 @@ func (n *Node) rejoin(ctx context.Context) error {
 		return dotmesh.E("server.rejoin", dotmesh.Conflict, "the registry has no cluster record")
 	}
 	if err := n.mem.joinCluster(cluster.ID, at); err != nil {
+		return err
+	}
+	if err := fail.Point("recover.after-note"); err != nil {
 		return err
 	}
 	id := n.identity()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 	"dotmesh.io/dotmesh/server/plan"
 )
 
@@ -16,6 +17,9 @@ func (n *Node) settle(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{n.settleSwings, n.settleIntents, n.settleSnapshots} {
 		if err := step(ctx); err != nil {
 			return dotmesh.Wrap("settle what was left half done", err)
+		}
+		if err := fail.Point("settle.after-step"); err != nil {
+			return err
 		}
 	}
 	n.settleMounts(ctx)

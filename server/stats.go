@@ -42,12 +42,18 @@ func (s *stats) put(id dotmesh.BranchID, f figures) (changed bool) {
 	return old.Size != f.Size || old.Dirty.Bytes != f.Dirty.Bytes
 }
 
-// fresh notes a branch whose head was just forked from its tip.
-func (s *stats) fresh(id dotmesh.BranchID, now time.Time) { s.clean(id, now) }
+// forked notes a branch that was just forked from another one: until it is measured it is
+// as large as that.
+func (s *stats) forked(id, from dotmesh.BranchID, now time.Time) {
+	s.clean(id, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.figures[id]
+	f.Size = s.figures[from].Size
+	s.figures[id] = f
+}
 
-// committed notes that everything of the branch was committed at that time.
-func (s *stats) committed(id dotmesh.BranchID, now time.Time) { s.clean(id, now) }
-
+// clean notes that at that time everything of the branch was in a commit.
 func (s *stats) clean(id dotmesh.BranchID, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +78,9 @@ func (n *Node) swing(ctx context.Context, sw swing) (dotmesh.Changed, error) {
 	if err != nil {
 		return dotmesh.Changed{}, err
 	}
+	if err := fail.Point("swing.after-mount"); err != nil {
+		return dotmesh.Changed{}, err
+	}
 	done := dotmesh.Changed{Branch: n.branchStatus(sw.dot, n.view.branch(b.ID)), Stash: stash}
 	return done, nil
 }
@@ -106,6 +108,9 @@ func (n *Node) turn(ctx context.Context, sw swing, a authority) (*dotmesh.Branch
 	if err := n.store.Fork(ctx, s.Line.ID, s.Line.Origin); err != nil {
 		return nil, err
 	}
+	if err := fail.Point("swing.after-fork"); err != nil {
+		return nil, err
+	}
 	a.Swing = &s
 	if err := n.mem.putAuthority(a, intent{}); err != nil {
 		return nil, err
@@ -113,8 +118,10 @@ func (n *Node) turn(ctx context.Context, sw swing, a authority) (*dotmesh.Branch
 	if err := fail.Point("swing.before-register"); err != nil {
 		return nil, err
 	}
-	err = n.sees(ctx)(n.reg.Swing(ctx, s))
-	return s.Stash, errors.Join(err, fail.Point("swing.after-register"))
+	if err := n.sees(ctx)(n.reg.Swing(ctx, s)); err != nil {
+		return nil, err
+	}
+	return s.Stash, fail.Point("swing.after-register")
 }
 
 // plotSwing decides the transaction.
@@ -170,8 +177,11 @@ func (n *Node) regain(ctx context.Context, id dotmesh.BranchID, line dotmesh.Lin
 		n.log.Error("branch not mounted", "branch", id, "err", err)
 		return
 	}
+	if fail.Point("swing.after-own") != nil {
+		return
+	}
 	if b.Pointer.Line == line {
-		n.stats.fresh(id, n.now())
+		n.stats.clean(id, n.now())
 	}
 	n.takeUp(ctx, b)
 }
