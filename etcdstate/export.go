@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/etcd/client/v3"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 	"dotmesh.io/dotmesh/internal/verbs"
 )
 
@@ -90,6 +91,9 @@ func (r *Registry) load(ctx context.Context, entries []dotmesh.Entry, replace bo
 		puts := make([]clientv3.Op, 0, n)
 		for _, e := range entries[:n] {
 			puts = append(puts, clientv3.OpPut(r.prefix+e.Key, string(e.Value)))
+		}
+		if err := fail.Point("registry.before-load"); err != nil {
+			return 0, halfWritten(err)
 		}
 		if cursor, err = r.write(ctx, puts); err != nil {
 			return 0, halfWritten(err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 )
 
 // Backend is where keys and values are.
@@ -55,7 +56,7 @@ func Do(ctx context.Context, b Backend, op string, verb Verb) (dotmesh.Cursor, e
 		if len(tx.writes) == 0 {
 			return tx.view.Cursor, nil
 		}
-		cursor, ok, err := b.Commit(ctx, Txn{Conditions: tx.conditions(), Writes: tx.writes})
+		cursor, ok, err := commit(ctx, b, tx)
 		switch {
 		case err == nil && ok:
 			return cursor, nil
@@ -70,6 +71,18 @@ func Do(ctx context.Context, b Backend, op string, verb Verb) (dotmesh.Cursor, e
 		}
 	}
 	return 0, settle(op, doubt, dotmesh.E("", dotmesh.TooMany, "too many changes at once to the same dot; try again"))
+}
+
+// commit does what the verb decided.
+func commit(ctx context.Context, b Backend, tx *Tx) (dotmesh.Cursor, bool, error) {
+	if err := fail.Point("registry.before-txn"); err != nil {
+		return 0, false, err
+	}
+	cursor, ok, err := b.Commit(ctx, Txn{Conditions: tx.conditions(), Writes: tx.writes})
+	if lost := fail.Point("registry.after-txn"); lost != nil {
+		return 0, false, &dotmesh.Error{Kind: dotmesh.Unknown, Err: lost}
+	}
+	return cursor, ok, err
 }
 
 // settle is the outcome of a verb that ended with err. Once an answer was lost, what is
