@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -23,8 +24,15 @@ import (
 
 // The test binary is etcd, too: "etcd.test etcd --data-dir D --socket S".
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "etcd" {
-		os.Exit(runEtcd(os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "etcd":
+			os.Exit(runEtcd(os.Args[2:]))
+		case "supervise":
+			os.Exit(runSupervisor(os.Args[2], os.Args[3]))
+		case "alive":
+			os.Exit(runAlive(os.Args[2], os.Args[3], os.Args[4]))
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -48,6 +56,26 @@ func runEtcd(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// runSupervisor supervises an etcd until it is killed.
+func runSupervisor(dataDir, socket string) int {
+	err := etcdstate.Supervise(context.Background(), etcdstate.SuperviseConfig{
+		Executable: os.Args[0], DataDir: dataDir, Socket: socket, Stderr: io.Discard,
+		Ready: func() { fmt.Println("ready") },
+	})
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// runAlive keeps a node alive until it is killed.
+func runAlive(endpoint, prefix, node string) int {
+	r, err := etcdstate.Connect(etcdstate.Config{Endpoints: []string{endpoint}, Prefix: prefix})
+	if err == nil {
+		err = r.StayAlive(context.Background(), dotmesh.NodeID(node))
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
 }
 
 // etcd is a running etcd, a process of its own.

@@ -35,6 +35,7 @@ const DefaultPrefix = "/dotmesh/v1/"
 
 const (
 	callTime = 10 * time.Second // a verb whose context has no deadline ends by then
+	askTime  = 3 * time.Second  // one request to etcd, whose client waits for a connection as long as it may
 	fresh    = time.Second      // how long Confirm believes in a quorum that was heard
 )
 
@@ -66,7 +67,7 @@ type Registry struct {
 
 var _ dotmesh.Registry = (*Registry)(nil)
 
-// Open connects to etcd and returns once it has answered. It fails with
+// Open is Connect, and returns once etcd has answered. It fails with
 // [dotmesh.Unreachable] if it does not within the context's deadline or 10 s.
 func Open(ctx context.Context, c Config) (*Registry, error) {
 	r, err := Connect(c)
@@ -80,7 +81,8 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 }
 
 // Connect returns at once, and connects to etcd when it answers: a node must be able to
-// start without it. [dotmesh.Invalid] if the endpoints make no sense.
+// start without it. Until then every call fails with [dotmesh.Unreachable] or
+// [dotmesh.Timeout], and watches wait. [dotmesh.Invalid] if the endpoints make no sense.
 func Connect(c Config) (*Registry, error) {
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
@@ -176,8 +178,10 @@ func (r *Registry) join(ctx context.Context) (context.Context, func()) {
 
 // head asks the quorum where etcd is.
 func (r *Registry) head(ctx context.Context) (head, error) {
+	ask, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	start := r.now()
-	resp, err := r.client.Get(ctx, r.prefix, clientv3.WithCountOnly())
+	resp, err := r.client.Get(ask, r.prefix+"cluster", clientv3.WithCountOnly())
 	if err != nil {
 		return head{}, r.explain(ctx, err)
 	}

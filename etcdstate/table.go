@@ -108,8 +108,10 @@ func (t *table) ask(ctx context.Context, view *verbs.View, questions []question)
 		gets = append(gets, clientv3.OpGet(q.key, options...))
 	}
 	r := (*Registry)(t)
+	ask, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	start := r.now()
-	resp, err := t.client.Txn(ctx).Then(gets...).Commit()
+	resp, err := t.client.Txn(ask).Then(gets...).Commit()
 	if err != nil {
 		return r.explain(ctx, err)
 	}
@@ -129,8 +131,10 @@ func (t *table) Commit(ctx context.Context, txn verbs.Txn) (dotmesh.Cursor, bool
 	if ctx.Err() != nil {
 		return 0, false, r.explain(ctx, ctx.Err())
 	}
+	ask, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	start := r.now()
-	resp, err := t.client.Txn(ctx).If(t.compares(txn.Conditions)...).Then(t.ops(txn.Writes)...).Commit()
+	resp, err := t.client.Txn(ask).If(t.compares(txn.Conditions)...).Then(t.ops(txn.Writes)...).Commit()
 	switch {
 	case err == nil:
 		r.hear(start)

@@ -17,7 +17,6 @@ import (
 const (
 	page      = 1000            // keys of a listing that are in memory at a time
 	probeTime = 5 * time.Second // a watch that heard nothing for this long asks whether etcd is there
-	probeWait = 4 * time.Second // and waits so long for the answer
 	retryTime = time.Second     // between attempts to reach it again
 )
 
@@ -29,8 +28,10 @@ func (r *Registry) Watch(ctx context.Context, from dotmesh.Cursor) iter.Seq[dotm
 		w := &watcher{Registry: r, yield: yield, at: int64(from)}
 		for ctx.Err() == nil && !w.stopped {
 			err := w.run(ctx)
-			if ctx.Err() == nil && !w.stopped && !errors.Is(err, errAgain) {
-				w.fail(dotmesh.Wrap("registry.Watch", err))
+			if ctx.Err() != nil || w.stopped || errors.Is(err, errAgain) {
+				continue
+			}
+			if w.fail(dotmesh.Wrap("registry.Watch", err)); !w.stopped {
 				_ = wait(ctx, retryTime) // the loop asks the context itself
 			}
 		}
@@ -68,9 +69,7 @@ func (w *watcher) fail(err error) {
 
 // run watches for as long as that goes well.
 func (w *watcher) run(ctx context.Context) error {
-	ask, cancel := context.WithTimeout(ctx, probeWait)
-	now, err := w.head(ask)
-	cancel()
+	now, err := w.head(ctx)
 	if err != nil {
 		return err
 	}
@@ -150,13 +149,17 @@ func (w *watcher) page(ctx context.Context, first, end string, revision int64) (
 
 // follow tells every change after the watcher's place, until the connection or the place
 // is lost.
-func (w *watcher) follow(ctx context.Context) error {
+func (w *watcher) follow(parent context.Context) error {
 	if w.stopped {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(parent))
 	defer cancel()
+	late := time.AfterFunc(askTime, cancel) // etcd's client would wait for a connection for ever
 	responses := w.client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.at+1), clientv3.WithProgressNotify())
+	if !late.Stop() {
+		return w.explain(parent, errClosed)
+	}
 	probe := time.NewTimer(probeTime)
 	defer probe.Stop()
 	for {
@@ -245,9 +248,7 @@ func (w *watcher) transaction(events []*clientv3.Event) (int, error) {
 // probe asks etcd where it is. A watch cannot tell by itself that etcd was set back, that
 // it is another one, or that nobody is there.
 func (w *watcher) probe(ctx context.Context) error {
-	ask, cancel := context.WithTimeout(ctx, probeWait)
-	defer cancel()
-	now, err := w.head(ask)
+	now, err := w.head(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil

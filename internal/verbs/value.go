@@ -56,7 +56,7 @@ func merge(old []byte, v reflect.Value) (map[string]json.RawMessage, error) {
 			// It had a value and has none now.
 		case nested(field, raw):
 			fields[name], err = mergeInto(raw, field)
-		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
+		case field.Kind() == reflect.Slice && field.Len() > 0 && field.Type().Elem().Kind() == reflect.Struct:
 			fields[name], err = mergeList(raw, field)
 		}
 		if err != nil {
@@ -178,11 +178,11 @@ func Decode(key string, value []byte) (dotmesh.Record, error) {
 	if record == nil {
 		return nil, decodeUnlisted(key, value)
 	}
-	want := reflect.ValueOf(record).Elem().Interface()
+	record, _ = reflect.New(reflect.TypeOf(record).Elem()).Interface().(dotmesh.Record)
 	if err := decode(key, value, record); err != nil {
 		return nil, err
 	}
-	if identity(record) != identity(asRecord(want)) {
+	if identity(record) != key {
 		return nil, corrupt(key, errors.New("key and value differ"))
 	}
 	return record, known(key, record)
@@ -210,14 +210,6 @@ func decodeUnlisted(key string, value []byte) error {
 		}
 	}
 	return nil
-}
-
-// asRecord turns the copy of a record back into one.
-func asRecord(v any) dotmesh.Record {
-	p := reflect.New(reflect.TypeOf(v))
-	p.Elem().Set(reflect.ValueOf(v))
-	record, _ := p.Interface().(dotmesh.Record)
-	return record
 }
 
 // identity returns the key that a record belongs at.
@@ -263,6 +255,9 @@ func known(key string, record dotmesh.Record) error {
 	case *dotmesh.Tombstone:
 		word = string(r.Kind)
 		ok = oneOf(r.Kind, dotmesh.BuriedDot, dotmesh.BuriedBranch, dotmesh.BuriedCommit)
+		if r.Kind == dotmesh.BuriedBranch && r.Branch == nil || r.Kind == dotmesh.BuriedCommit && r.Commit == nil {
+			return corrupt(key, errors.New("what is buried is not there"))
+		}
 	}
 	if ok {
 		return nil

@@ -1,0 +1,8 @@
+package verbs
+
+// For the tests.
+var (
+	Merge    = encode
+	Identity = identity
+	Same     = same
+)
