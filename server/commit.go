@@ -88,10 +88,10 @@ func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit,
 	if op.Verb != "" {
 		op.New = dotmesh.Tip{Line: c.Line, Commit: c.ID}
 	}
-	if err := fail.Point("commit.before-register"); err != nil {
-		return err
+	err := fail.Point("commit.before-register")
+	if err == nil {
+		err = n.sees(ctx)(n.reg.Register(ctx, dotmesh.Registration{Branch: b.ID, Expect: p, Commit: *c, Op: op}))
 	}
-	err := n.sees(ctx)(n.reg.Register(ctx, dotmesh.Registration{Branch: b.ID, Expect: p, Commit: *c, Op: op}))
 	if err != nil {
 		n.unmake(ctx, c, err)
 		return err
@@ -155,6 +155,9 @@ func (n *Node) unmake(ctx context.Context, c *dotmesh.Commit, cause error) {
 // the branch lets go of the line. It does nothing if there is nothing. The branch must not
 // be mounted. It returns the branch as it is then.
 func (n *Node) closing(ctx context.Context, b *dotmesh.Branch, why string) (*dotmesh.Branch, error) {
+	if err := fail.Point("closing.before-flush"); err != nil {
+		return b, err
+	}
 	usage, err := n.store.Usage(ctx, b.Pointer.Line, dotmesh.Ref{}, true)
 	if err != nil || usage.Dirty.Bytes == 0 {
 		return b, err

@@ -8,6 +8,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/build"
+	"dotmesh.io/dotmesh/internal/fail"
 	"dotmesh.io/dotmesh/server"
 	"dotmesh.io/dotmesh/server/api"
 )
@@ -83,6 +84,7 @@ func newNode(c *Config, log *slog.Logger, store dotmesh.Store, registry dotmesh.
 		Name: name, Version: build.Version(), MountDir: mounts,
 		AdminKey: key, AdminPassword: password,
 		SaveAdminKey: func(key dotmesh.Secret) error { return saveSecret(c.DataDir, keyName, key) },
+		Now:          fail.Now,
 		Logger:       log,
 	}
 	if c.Listen != "" {
