@@ -44,23 +44,9 @@ it holds. Commits are kept; dirty data that only the old master has are not on t
 }
 
 func runMove(ctx context.Context, o *moveOptions) error {
-	v, err := dotmesh.ParseVolume(o.Volume)
+	request, err := o.request()
 	if err != nil {
 		return err
-	}
-	if v.Subdot != dotmesh.DefaultSubdot {
-		return usage("a whole branch moves, and not the subdot %q of it", v.Subdot)
-	}
-	request := dotmesh.TakeoverRequest{Dot: v.Dot, Branch: v.Branch, Epoch: uint64(max(o.Epoch, 0))}
-	switch {
-	case o.Force && o.Epoch < 0:
-		return usage(`--force needs --epoch, as "dm status" shows it`)
-	case !o.Force && (o.Epoch >= 0 || o.Commit != ""):
-		return usage("--epoch and --commit are for --force")
-	case o.Commit != "":
-		if request.Commit, err = dotmesh.ParseCommitID(o.Commit); err != nil {
-			return err
-		}
 	}
 	s, err := o.connect()
 	if err != nil {
@@ -73,6 +59,26 @@ func runMove(ctx context.Context, o *moveOptions) error {
 		return o.missing("Moving a branch to another node")
 	}
 	return o.takeover(ctx, s, request)
+}
+
+// request is what the arguments ask for, but for the node, which only the server knows.
+func (o *moveOptions) request() (r dotmesh.TakeoverRequest, err error) {
+	v, err := dotmesh.ParseVolume(o.Volume)
+	if err != nil {
+		return r, err
+	}
+	r = dotmesh.TakeoverRequest{Dot: v.Dot, Branch: v.Branch, Epoch: uint64(max(o.Epoch, 0))}
+	switch {
+	case v.Subdot != dotmesh.DefaultSubdot:
+		return r, usage("a whole branch moves, and not the subdot %q of it", v.Subdot)
+	case o.Force && o.Epoch < 0:
+		return r, usage(`--force needs --epoch, as "dm status" shows it`)
+	case !o.Force && (o.Epoch >= 0 || o.Commit != ""):
+		return r, usage("--epoch and --commit are for --force")
+	case o.Commit != "":
+		r.Commit, err = dotmesh.ParseCommitID(o.Commit)
+	}
+	return r, err
 }
 
 func (e *env) completeNodes(cmd *cobra.Command, _ []string, _ string) (completions, cobra.ShellCompDirective) {
