@@ -49,8 +49,9 @@ check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, 
 		[ -z "$$unformatted" ] || { echo "not formatted: run $(call tool,$(GOFUMPT)) -w on" $$unformatted; exit 1; }
 	$(GO) test ./tests/arch
 
-bench: root setup binaries ## measure against plain tools and write docs/benchmarks.md
-	@$(GO) run ./tests/bench
+bench: root setup binaries ## measure against plain tools and write docs/benchmarks.md (ROWS=commit,list: only these)
+	@deploy/setup.sh rsync=rsync
+	@$(GO) run ./tests/bench $(if $(ROWS),-rows $(ROWS)) $(if $(SHORT),-short)
 
 fuzz: ## run each fuzz target for 10 s, or as long as FUZZTIME says
 	@grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' . \
