@@ -7,27 +7,33 @@ import (
 	"dotmesh.io/dotmesh/server/plan"
 )
 
-// judge compares the registry with what this node remembers, and freezes or thaws the
-// node accordingly.
-func (n *Node) judge() plan.Verdict {
-	id := n.identity()
-	cluster, at := n.view.identity()
-	verdict := plan.Identify(id.Cluster, id.Cursor, cluster, at)
-	fault := verdict.Fault()
+// judge compares a complete listing of the registry with what this node remembers, and
+// freezes or thaws the node accordingly.
+func (n *Node) judge(cluster *dotmesh.Cluster, at dotmesh.Cursor) plan.Verdict {
 	n.mu.Lock()
-	was := n.frozen
-	n.frozen = fault
-	n.mu.Unlock()
-	if fault != nil && was == nil {
+	defer n.mu.Unlock()
+	verdict := plan.Identify(n.id.Cluster, n.id.Cursor, cluster, at)
+	fault := verdict.Fault()
+	if fault != nil && n.frozen == nil {
 		n.log.Error("frozen", "why", dotmesh.Text(fault))
 	}
+	n.frozen = fault
 	return verdict
+}
+
+// seen notes how far the registry has come, unless it is not to be trusted.
+func (n *Node) seen(cursor dotmesh.Cursor) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.frozen == nil {
+		n.id.Cursor = max(n.id.Cursor, cursor)
+	}
 }
 
 // join makes this node a member: it founds the cluster if there is none, notes it in the
 // pool, and writes its own record.
 func (n *Node) join(ctx context.Context) error {
-	verdict := n.judge()
+	verdict := n.judge(n.view.identity())
 	switch verdict {
 	case plan.Virgin:
 		cluster := dotmesh.Cluster{
@@ -43,14 +49,21 @@ func (n *Node) join(ctx context.Context) error {
 	default:
 		return nil
 	}
-	cluster, at := n.view.identity()
+	if err := n.trust(n.view.identity()); err != nil {
+		return err
+	}
+	return n.introduce(ctx)
+}
+
+// trust takes the registry as it is for this node's own from here on.
+func (n *Node) trust(cluster *dotmesh.Cluster, at dotmesh.Cursor) error {
 	if err := n.mem.joinCluster(cluster.ID, at); err != nil {
 		return err
 	}
-	id := n.identity()
-	id.Cluster, id.Cursor = cluster.ID, at
-	n.setIdentity(id)
-	return n.introduce(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.id.Cluster, n.id.Cursor = cluster.ID, at
+	return nil
 }
 
 // introduce writes the node's record, and the administrator's secrets if there are none.

@@ -60,6 +60,14 @@ func (m *mirror) take() (all bool, pending map[string]dotmesh.Record, cursor dot
 	return all, pending, m.cursor
 }
 
+// again makes the next round compare everything.
+func (m *mirror) again() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = true
+	poke(m.moved)
+}
+
 // mirrorKey names a record in the mirror; "" if it is not kept there: commits describe
 // themselves in the pool, and the rest is made anew by the nodes.
 func mirrorKey(r dotmesh.Record) string {
@@ -85,34 +93,54 @@ func (n *Node) reflect(ctx context.Context) error {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-rest.C:
+		if err := both(ctx, rest.C, n.mirror.moved); err != nil {
+			n.writeMirror() // the last second's
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.mirror.moved:
-		}
-		if err := n.writeMirror(); err != nil {
-			n.log.Error("the pool's copy of the registry is not up to date", "err", err)
-		}
+		n.writeMirror()
 		rest.Reset(mirrorEvery)
 	}
 }
 
-// writeMirror brings the copy up to date in one transaction.
-func (n *Node) writeMirror() error {
-	if n.mayChangeNow() != nil {
+// both waits for both channels and gives up when ctx ends.
+func both(ctx context.Context, rested <-chan time.Time, moved <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-rested:
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-moved:
 		return nil
 	}
-	all, pending, cursor := n.mirror.take()
+}
+
+// writeMirror brings the copy up to date. What could not be written is compared anew.
+func (n *Node) writeMirror() {
+	if n.mayChangeNow() != nil {
+		return
+	}
+	if err := n.writePending(n.mirror.take()); err != nil {
+		n.mirror.again()
+		n.log.Error("the pool's copy of the registry is not up to date", "err", err)
+	}
+}
+
+// writePending writes what has changed in one transaction.
+func (n *Node) writePending(all bool, pending map[string]dotmesh.Record, cursor dotmesh.Cursor) error {
 	if all {
 		var err error
 		if pending, err = n.compareMirror(); err != nil {
 			return err
 		}
+	}
+	if len(pending) == 0 {
+		return nil
+	}
+	if n.mayChangeNow() != nil {
+		return nil // what was read may be of the registry that froze the node
 	}
 	return n.store.KV().Update(func(tx dotmesh.KVWriter) error {
 		for key, r := range pending {

@@ -95,7 +95,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.setIdentity(id)
+	n.mu.Lock()
+	n.id = id
+	n.mu.Unlock()
 	n.remount(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.watch(ctx) })
@@ -126,22 +128,14 @@ func (n *Node) identity() identity {
 	return n.id
 }
 
-func (n *Node) setIdentity(id identity) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.id = id
-}
-
 // watch keeps the view true for as long as ctx lives.
 func (n *Node) watch(ctx context.Context) error {
 	for u := range n.reg.Watch(ctx, 0) {
 		if u.Err != nil {
 			n.log.Warn("registry out of reach", "err", u.Err)
 		}
-		listed := n.view.apply(u)
-		if listed && !n.identity().Cluster.IsZero() {
-			n.judge() // it may have been wiped, or restored from an old copy
-		}
+		listed := n.view.apply(u, n.check)
+		n.seen(u.Cursor)
 		n.events.registry(u, listed)
 		n.mirror.note(u)
 	}
@@ -149,6 +143,14 @@ func (n *Node) watch(ctx context.Context) error {
 		return dotmesh.E("server.watch", dotmesh.Internal, "the registry's watch ended by itself")
 	}
 	return ctx.Err()
+}
+
+// check looks at a listing before anybody else sees it: the registry may have been wiped,
+// or restored from an old copy. A node that belongs to no cluster yet waits for join.
+func (n *Node) check(cluster *dotmesh.Cluster, at dotmesh.Cursor) {
+	if !n.identity().Cluster.IsZero() {
+		n.judge(cluster, at)
+	}
 }
 
 // start does what needs the registry's picture, once there is one, and then the rounds.

@@ -57,15 +57,9 @@ func (n *Node) rejoin(ctx context.Context) error {
 	if cluster == nil {
 		return dotmesh.E("server.rejoin", dotmesh.Conflict, "the registry has no cluster record")
 	}
-	if err := n.mem.joinCluster(cluster.ID, at); err != nil {
+	if err := n.trust(cluster, at); err != nil {
 		return err
 	}
-	if err := fail.Point("recover.after-note"); err != nil {
-		return err
-	}
-	id := n.identity()
-	id.Cluster, id.Cursor = cluster.ID, at
-	n.setIdentity(id)
 	if err := n.join(ctx); err != nil {
 		return err
 	}

@@ -83,8 +83,9 @@ func newPicture() *picture {
 }
 
 // apply takes an update in and wakes whoever waits for it. A listing is shown when it is
-// complete, and then apply reports true: until then readers see what was before.
-func (v *view) apply(u dotmesh.Update) (listed bool) {
+// complete, after check has seen it, and then apply reports true: until then readers see
+// what was before.
+func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Cursor)) (listed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.err = u.Err
@@ -101,6 +102,7 @@ func (v *view) apply(u dotmesh.Update) (listed bool) {
 	if u.Cursor > 0 {
 		v.cursor = u.Cursor
 		if v.coming != nil {
+			check(v.coming.cluster, u.Cursor)
 			v.picture, v.coming, v.listed, listed = v.coming, nil, true, true
 		}
 	}
