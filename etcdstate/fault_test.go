@@ -140,6 +140,7 @@ func must(t *testing.T) func(dotmesh.Cursor, error) dotmesh.Cursor {
 }
 
 func TestNothingAcknowledgedIsLostWhenEtcdIsKilled(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	r := closing(t, e.open(t, ""))
 	var mu sync.Mutex
@@ -202,6 +203,7 @@ func TestNothingAcknowledgedIsLostWhenEtcdIsKilled(t *testing.T) {
 }
 
 func TestWatchTellsOfAnOutageOnceAndGoesOn(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	r := closing(t, e.open(t, ""))
 	c := newDot("shop")
@@ -227,6 +229,7 @@ func TestWatchTellsOfAnOutageOnceAndGoesOn(t *testing.T) {
 }
 
 func TestAWipedRegistryIsToldAsAReset(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	r := closing(t, e.open(t, ""))
 	for i := range 5 {
@@ -254,6 +257,7 @@ func TestAWipedRegistryIsToldAsAReset(t *testing.T) {
 }
 
 func TestARestoredRegistryIsToldAsAReset(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	r := closing(t, e.open(t, ""))
 	must(t)(r.Create(t.Context(), newDot("kept")))
@@ -283,6 +287,7 @@ func TestARestoredRegistryIsToldAsAReset(t *testing.T) {
 }
 
 func TestACompactedCursorListsEverything(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	r := closing(t, e.open(t, ""))
 	first := must(t)(r.Create(t.Context(), newDot("one")))
@@ -303,6 +308,7 @@ func TestACompactedCursorListsEverything(t *testing.T) {
 }
 
 func TestAFullRegistrySaysSoAndRecovers(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t, "--quota", fmt.Sprint(16<<20), "--maintain", "300ms")
 	r := closing(t, e.open(t, ""))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -339,6 +345,7 @@ func TestAFullRegistrySaysSoAndRecovers(t *testing.T) {
 }
 
 func TestANodeThatIsKilledIsNotAliveForLong(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	prefix := prefixOf(t)
 	r := closing(t, e.open(t, prefix))
@@ -364,6 +371,7 @@ func ignoreExit(err error) error {
 }
 
 func TestAWriteElsewhereInEtcdMovesTheCursor(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	r := closing(t, e.open(t, prefixOf(t)))
 	until := watch(t, r, 0)

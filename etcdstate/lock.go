@@ -66,7 +66,7 @@ func evict(ctx context.Context, dataDir string, grace time.Duration) error {
 	return errors.Join(err, file.Close())
 }
 
-func evictFrom(ctx context.Context, file *os.File, grace time.Duration) error {
+func evictFrom(ctx context.Context, file *os.File, grace time.Duration) (err error) {
 	pid, err := holder(file)
 	if err != nil || pid == 0 {
 		return err
@@ -78,7 +78,7 @@ func evictFrom(ctx context.Context, file *os.File, grace time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", pid, err)
 	}
-	defer unix.Close(process)
+	defer func() { err = errors.Join(err, unix.Close(process)) }()
 	// From here on the descriptor means one process. It is the holder if it still holds.
 	if now, err := holder(file); err != nil || now != pid {
 		return err

@@ -20,6 +20,7 @@ import (
 )
 
 func TestEtcdListensOnItsSocketOnly(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	info, err := os.Stat(e.socket())
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
@@ -56,6 +57,7 @@ func TestEtcdListensOnItsSocketOnly(t *testing.T) {
 }
 
 func TestASecondEtcdIsRefused(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	err := etcdstate.Serve(t.Context(), etcdstate.ServeConfig{DataDir: e.dataDir(), Socket: e.socket() + "2"})
 	if dotmesh.KindOf(err) != dotmesh.Busy || !strings.Contains(dotmesh.Text(err), fmt.Sprint(e.cmd.Process.Pid)) {
@@ -145,6 +147,7 @@ func shortDir(t *testing.T) string {
 }
 
 func TestAKilledChildIsStartedAgainAndStoppedAtTheEnd(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	ready, stop := supervised(t, dir)
 	<-ready
@@ -167,6 +170,7 @@ func TestAKilledChildIsStartedAgainAndStoppedAtTheEnd(t *testing.T) {
 }
 
 func TestALeftOverChildIsEnded(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t)
 	left := e.cmd.Process.Pid
 	ended := make(chan error, 1)
@@ -181,6 +185,7 @@ func TestALeftOverChildIsEnded(t *testing.T) {
 }
 
 func TestAChildEndsWithItsKilledParent(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	cmd := exec.Command(os.Args[0], "supervise", dir+"/data", dir+"/etcd.sock")
 	cmd.Stderr = os.Stderr
@@ -208,6 +213,7 @@ func TestAChildEndsWithItsKilledParent(t *testing.T) {
 }
 
 func TestAChildThatCannotStartIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
