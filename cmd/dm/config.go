@@ -64,9 +64,10 @@ type host struct {
 
 // mount is a symbolic link that dm mount made.
 type mount struct {
-	Server string // the remote's name or the host's address
-	Volume string // empty for a commit
-	Target string // what the link points at
+	Server string           // the remote's name or the host's address
+	Volume string           // what is mounted; its commit, if there is one
+	Commit dotmesh.CommitID `json:",omitzero"`
+	Target string           // what the link points at
 
 	rest object
 }

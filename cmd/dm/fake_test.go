@@ -58,6 +58,7 @@ type fake struct {
 	events  []dotmesh.Event
 	stash   *dotmesh.Branch
 	mountAt string
+	mounted dotmesh.CommitID // what MountCommit says it mounted
 	user    dotmesh.Name
 	err     error // of everything
 
@@ -303,7 +304,7 @@ func (f *fake) Unmount(_ context.Context, r dotmesh.MountRequest) error {
 
 func (f *fake) MountCommit(_ context.Context, r dotmesh.CommitRef) (dotmesh.Mounted, error) {
 	f.ask(r)
-	return dotmesh.Mounted{Path: f.mountAt}, f.err
+	return dotmesh.Mounted{Path: f.mountAt, Commit: f.mounted}, f.err
 }
 
 func (f *fake) Takeover(_ context.Context, r dotmesh.TakeoverRequest) (dotmesh.Changed, error) {

@@ -80,10 +80,7 @@ func runMount(ctx context.Context, o *mountOptions) error {
 		return dotmesh.E("dm mount", dotmesh.Unsupported,
 			"there is no folder %s to link to: the server is on another machine, the folder is not for you to see, or the commit has none of that name", mounted.Path)
 	}
-	made := &mount{Volume: v.String(), Target: mounted.Path}
-	if o.Commit != "" {
-		made.Volume = ""
-	}
+	made := &mount{Volume: v.String(), Commit: mounted.Commit, Target: mounted.Path}
 	if err := o.link(ctx, path, made); err != nil {
 		return err
 	}

@@ -135,6 +135,7 @@ func TestAVolumeThatIsInUseKeepsItsLink(t *testing.T) {
 
 func TestMountOfACommit(t *testing.T) {
 	f, s, folder := mountable(t)
+	f.mounted = dotmesh.CommitID{UUID: dotmesh.NewUUID()}
 	path := filepath.Join(folder, "before")
 	if err := os.Mkdir(filepath.Join(f.mountAt, "__default__"), 0o755); err != nil {
 		t.Fatal(err)
@@ -152,8 +153,10 @@ func TestMountOfACommit(t *testing.T) {
 		t.Errorf("a subdot that the commit lacks: exit %d, %s", code, s.err)
 	}
 	f.asked = nil
-	if code := s.run("unmount", path); code != exitOK || len(f.asked) != 0 {
-		t.Errorf("exit %d, asks for %v, %s", code, f.asked, s.err)
+	code := s.run("unmount", path)
+	want := dotmesh.MountRequest{Volume: dotmesh.Volume{Dot: admin("shop"), Branch: "attempt", Subdot: dotmesh.DefaultSubdot}, Commit: f.mounted}
+	if code != exitOK || !reflect.DeepEqual(f.asked, []any{want}) {
+		t.Errorf("exit %d, asks for %+v, %s", code, f.asked, s.err)
 	}
 }
 

@@ -53,7 +53,7 @@ func runUnmount(ctx context.Context, o *unmountOptions) error {
 	case err != nil || at != ours.Target:
 		return dotmesh.E("dm unmount", dotmesh.Conflict, "%s is not the link that dm made there any more; it is left as it is", path)
 	}
-	if ours.Volume != "" && !c.needs(ours, path) {
+	if !c.needs(ours, path) {
 		if err := o.release(ctx, ours); err != nil {
 			return err
 		}
@@ -67,10 +67,12 @@ func runUnmount(ctx context.Context, o *unmountOptions) error {
 	})
 }
 
-// needs reports whether a link at another path than this one needs the same volume.
+// needs reports whether a link at another path than this one needs the same volume or
+// commit. A commit is mounted whole, whichever of its subdots a link points at.
 func (c *config) needs(m *mount, path string) bool {
 	for other, o := range c.Mounts {
-		if other != path && o.Server == m.Server && o.Volume == m.Volume {
+		same := o.Commit == m.Commit && (!m.Commit.IsZero() || o.Volume == m.Volume)
+		if other != path && o.Server == m.Server && same {
 			return true
 		}
 	}
@@ -95,7 +97,7 @@ func (o *unmountOptions) release(ctx context.Context, m *mount) error {
 	if err != nil {
 		return err
 	}
-	err = s.Unmount(ctx, dotmesh.MountRequest{Volume: v})
+	err = s.Unmount(ctx, dotmesh.MountRequest{Volume: v, Commit: m.Commit})
 	if dotmesh.KindOf(err) == dotmesh.NotFound {
 		return nil
 	}
