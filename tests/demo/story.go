@@ -119,7 +119,7 @@ func (s *story) commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	copied, err := copyOf(filepath.Join(place, "__default__", "shop.db"), filepath.Join(s.dir, "copy"))
+	copied, err := copyOf(filepath.Join(place, "shop.db"), filepath.Join(s.dir, "copy"))
 	if err != nil {
 		return err
 	}
