@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/fail"
 )
@@ -18,9 +20,12 @@ import (
 // maxMeta is the largest Meta that a commit may have.
 const maxMeta = 64 << 10
 
+// maxAtOnce bounds the snapshots that the kernel is asked for at once.
+const maxAtOnce = 64
+
 // queue holds the snapshots that wait for their turn. Each costs a transaction of the
-// whole file system, and callers at once gain nothing by that; so whoever's turn it is
-// takes those of all others along, with one fsync of the KV for all.
+// whole file system, but those that the kernel is asked for at once share one. So whoever's
+// turn it is takes those of all others along, with one fsync of the KV for all.
 type queue struct {
 	mu      sync.Mutex // guards waiting
 	waiting []*ticket
@@ -128,11 +133,31 @@ func (s *Store) takeSnapshots(ctx context.Context, tickets []*ticket) {
 	}
 	for _, w := range wishes {
 		w.result.Err = fault("btrfs.Snapshot", err)
-		if err == nil {
-			w.result.GUID, w.result.Err = s.takeSnapshot(ctx, w.ref())
-		}
+	}
+	if err == nil {
+		s.takeAtOnce(ctx, wishes)
 	}
 	s.forget(wishes)
+}
+
+// takeAtOnce takes the snapshots of different lines together, and those of one line in the
+// order in which they were asked for.
+func (s *Store) takeAtOnce(ctx context.Context, wishes []wish) {
+	lines := map[dotmesh.LineID][]wish{}
+	for _, w := range wishes {
+		lines[w.request.Line] = append(lines[w.request.Line], w)
+	}
+	var g errgroup.Group
+	g.SetLimit(maxAtOnce)
+	for _, line := range lines {
+		g.Go(func() error {
+			for _, w := range line {
+				w.result.GUID, w.result.Err = s.takeSnapshot(ctx, w.ref())
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each result has its own error
 }
 
 // existing checks a request and returns the guid of a commit that is there already.
