@@ -293,12 +293,12 @@ func (c *Config) endpoints() []string {
 	return strings.Split(c.EtcdEndpoints, ",")
 }
 
-// parseSize reads a number of bytes with an optional K, M, G or T for their binary
-// multiples.
+// parseSize reads a number of bytes with an optional K, M, G or T, or KiB and so on, for
+// their binary multiples.
 func parseSize(s string) (int64, error) {
-	number, shift := s, 0
-	if i := strings.IndexByte("KMGT", lastByte(s)); i >= 0 {
-		number, shift = s[:len(s)-1], 10*(i+1)
+	number, shift := strings.TrimSuffix(s, "iB"), 0
+	if i := strings.IndexByte("KMGT", lastByte(number)); i >= 0 {
+		number, shift = number[:len(number)-1], 10*(i+1)
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	const smallest, largest = 256 << 20, 1 << 50
