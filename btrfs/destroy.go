@@ -85,21 +85,14 @@ func (s *Store) drop(refs []dotmesh.Ref) error {
 		if err := destroySubvol(s.at(r)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		if err := s.dropMeta(r); err != nil {
+			return err
+		}
 	}
 	if err := fail.Point("btrfs.drop.before-sync"); err != nil {
 		return err
 	}
-	if err := s.pool.sync(); err != nil {
-		return err
-	}
-	return s.kv.Update(func(tx dotmesh.KVWriter) error {
-		for _, r := range refs {
-			if err := tx.Delete(commitBucket, commitKey(r)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.pool.sync()
 }
 
 // rememberAll keeps the lineage of what is about to be destroyed, so that Diff and Usage
@@ -205,10 +198,6 @@ func (s *Store) destroyLine(ctx context.Context, line dotmesh.LineID) error {
 	if err != nil {
 		return err
 	}
-	ids, err := s.commits(ctx, line)
-	if err != nil {
-		return err
-	}
 	dir := s.lineDir(line)
 	for _, d := range []string{filepath.Join(dir, commitsName), dir} {
 		if err := s.destroyAllIn(ctx, d); err != nil {
@@ -224,22 +213,13 @@ func (s *Store) destroyLine(ctx context.Context, line dotmesh.LineID) error {
 	if err := s.pool.sync(); err != nil {
 		return err
 	}
-	if err := s.kv.Update(func(tx dotmesh.KVWriter) error { return deleteLine(tx, line, ids) }); err != nil {
+	err = s.kv.Update(func(tx dotmesh.KVWriter) error { return tx.Delete(lineBucket, line.String()) })
+	if err != nil {
 		return err
 	}
 	s.children.remove(r.Origin, line)
 	s.sizes.forget(line)
 	return nil
-}
-
-// deleteLine removes what the KV knows of a line and its commits.
-func deleteLine(tx dotmesh.KVWriter, line dotmesh.LineID, commits []dotmesh.CommitID) error {
-	for _, id := range commits {
-		if err := tx.Delete(commitBucket, commitKey(dotmesh.Ref{Line: line, Commit: id})); err != nil {
-			return err
-		}
-	}
-	return tx.Delete(lineBucket, line.String())
 }
 
 // destroyAllIn destroys the subvolumes in a directory, if there is one.

@@ -19,8 +19,10 @@
 //
 // What is durable when. Taking a snapshot commits a transaction of the file system, and
 // so makes the snapshot and all that came before durable. Making, removing and renaming
-// subvolumes does not; those are followed by syncfs. What a half-done call could leave
-// is marked in the KV first: a line has its record before it has a directory, and a
+// subvolumes does not; those are followed by syncfs. A commit's metadata are extended
+// attributes of lines/<line>/commits, set before the snapshot is asked for: they are in
+// its transaction or in an earlier one, so a commit is one durable write. What a half-done
+// call could leave is marked in the KV first: a line has its record before it has a directory, and a
 // record says so before a line is destroyed.
 //
 // Transactions are what everything is compared by. A snapshot shares its tree with the

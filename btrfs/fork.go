@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/fail"
@@ -68,7 +67,7 @@ func (s *Store) fork(line dotmesh.LineID, origin dotmesh.Origin) error {
 		err = fail.Point("btrfs.fork.after-record")
 	}
 	if err == nil {
-		err = os.MkdirAll(filepath.Join(s.lineDir(line), commitsName), 0o700)
+		err = os.MkdirAll(s.commitsDir(line), 0o700)
 	}
 	if err == nil {
 		err = s.makeHead(line, dotmesh.Ref(origin))
@@ -86,7 +85,7 @@ func (s *Store) unfork(line dotmesh.LineID) error {
 		return err
 	}
 	return join(
-		removeDirs(filepath.Join(s.lineDir(line), commitsName), s.lineDir(line)),
+		removeDirs(s.commitsDir(line), s.lineDir(line)),
 		s.kv.Update(func(tx dotmesh.KVWriter) error { return tx.Delete(lineBucket, line.String()) }),
 	)
 }

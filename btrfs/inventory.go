@@ -18,14 +18,15 @@ import (
 type census struct {
 	lines   map[dotmesh.LineID]*counted
 	records map[dotmesh.LineID]record
-	metas   map[string][]byte // by commitKey
 }
 
 // counted is what lies in one line's directory.
 type counted struct {
 	head    bool
-	commits []countedCommit // oldest first
-	scratch []string        // paths from the top of the layout
+	commits []countedCommit           // oldest first
+	metas   map[dotmesh.CommitID]bool // of which there are metadata
+	dir     uint64                    // the inode of the directory with the commits and metadata
+	scratch []string                  // paths from the top of the layout
 }
 
 type countedCommit struct {
@@ -51,8 +52,10 @@ func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error
 			yield(dotmesh.LineInfo{}, err)
 			return
 		}
+		f := newFinder(s.lines, smallSearch)
 		for line := range c.shown() {
-			if !yield(c.info(line), nil) {
+			info, err := s.info(ctx, f, c, line)
+			if !yield(info, fault("btrfs.Inventory", err)) || err != nil {
 				return
 			}
 		}
@@ -94,15 +97,13 @@ func (s *Store) commitInfos(ctx context.Context, line dotmesh.LineID) ([]dotmesh
 		if err != nil {
 			return nil, err
 		}
-		infos = append(infos, dotmesh.CommitInfo{ID: id, GUID: v.guid()})
-	}
-	err = s.kv.View(func(tx dotmesh.KVReader) error {
-		for i, c := range infos {
-			infos[i].Meta = slices.Clone(tx.Get(commitBucket, commitKey(dotmesh.Ref{Line: line, Commit: c.ID})))
+		meta, err := s.meta(dotmesh.Ref{Line: line, Commit: id})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return infos, err
+		infos = append(infos, dotmesh.CommitInfo{ID: id, GUID: v.guid(), Meta: meta})
+	}
+	return infos, nil
 }
 
 // shown yields the lines that are there for others to see: not those being destroyed, nor
@@ -121,14 +122,26 @@ func (c *census) shown() iter.Seq[dotmesh.LineID] {
 	}
 }
 
-func (c *census) info(line dotmesh.LineID) dotmesh.LineInfo {
+// info returns what was counted of a line, with its metadata, which are too many to be
+// kept in memory for all lines at once. Commits that were dropped meanwhile are left out.
+func (s *Store) info(ctx context.Context, f *finder, c *census, line dotmesh.LineID) (dotmesh.LineInfo, error) {
 	l := c.lines[line]
 	info := dotmesh.LineInfo{ID: line, Origin: c.records[line].Origin, Head: l.head}
+	if len(l.commits) == 0 {
+		return info, nil
+	}
+	metas, err := s.metas(ctx, f, l.dir)
+	if err != nil {
+		return dotmesh.LineInfo{}, err
+	}
 	for _, k := range l.commits {
-		meta := c.metas[commitKey(dotmesh.Ref{Line: line, Commit: k.id})]
+		meta, found := metas[k.id]
+		if !found && l.metas[k.id] {
+			continue
+		}
 		info.Commits = append(info.Commits, dotmesh.CommitInfo{ID: k.id, GUID: k.guid, Meta: meta})
 	}
-	return info
+	return info, nil
 }
 
 // whole reports whether a line is more than what a crash left of a Fork.
@@ -139,7 +152,6 @@ func (s *Store) count(ctx context.Context) (*census, error) {
 	c := &census{
 		lines:   map[dotmesh.LineID]*counted{},
 		records: map[dotmesh.LineID]record{},
-		metas:   map[string][]byte{},
 	}
 	if err := s.kv.View(c.readKV); err != nil {
 		return nil, err
@@ -149,14 +161,9 @@ func (s *Store) count(ctx context.Context) (*census, error) {
 		return nil, err
 	}
 	f := newFinder(s.lines, largeSearch)
-	dirs, err := readDirs(ctx, f)
+	dirs, err := c.readDirs(ctx, f)
 	if err != nil {
 		return nil, err
-	}
-	for _, d := range dirs {
-		if d.commits == "" && c.lines[d.line] == nil {
-			c.lines[d.line] = &counted{}
-		}
 	}
 	if err := c.readRoots(ctx, f, v.id, dirs); err != nil {
 		return nil, err
@@ -176,9 +183,6 @@ func (c *census) readKV(tx dotmesh.KVReader) error {
 		}
 		c.records[dotmesh.LineID{UUID: id}] = r
 	}
-	for key, value := range tx.Scan(commitBucket) {
-		c.metas[key] = slices.Clone(value)
-	}
 	return nil
 }
 
@@ -188,26 +192,50 @@ type lineDir struct {
 	commits string // commitsName for that of the commits
 }
 
-// readDirs returns the layout's directories by inode. Inodes are numbered upwards, so a
-// line's directory comes before what lies in it.
-func readDirs(ctx context.Context, f *finder) (map[uint64]lineDir, error) {
+// readDirs returns the layout's directories by inode, and notes of which commits there are
+// metadata. Inodes are numbered upwards, so a line's directory comes before what lies in
+// it; the items of one inode begin with its names.
+func (c *census) readDirs(ctx context.Context, f *finder) (map[uint64]lineDir, error) {
 	dirs := map[uint64]lineDir{}
 	err := f.search(ctx, all(ownTree, 0), func(i item) error {
-		if i.kind != inodeRef {
-			return nil
+		switch i.kind {
+		case inodeRef:
+			return c.readDir(dirs, i)
+		case xattrItem:
+			return c.readMetaNames(dirs[i.object], i)
 		}
-		refs, err := parseRefs(i)
-		for _, r := range refs {
-			if id, bad := dotmesh.ParseUUID(r.name); bad == nil && r.dir == rootInode {
-				dirs[i.object] = lineDir{line: dotmesh.LineID{UUID: id}}
-			}
-			if above, ok := dirs[r.dir]; ok && above.commits == "" && r.name == commitsName {
-				dirs[i.object] = lineDir{line: above.line, commits: commitsName}
-			}
-		}
-		return err
+		return nil
 	})
 	return dirs, err
+}
+
+func (c *census) readDir(dirs map[uint64]lineDir, i item) error {
+	refs, err := parseRefs(i)
+	for _, r := range refs {
+		if id, bad := dotmesh.ParseUUID(r.name); bad == nil && r.dir == rootInode {
+			line := dotmesh.LineID{UUID: id}
+			dirs[i.object] = lineDir{line: line}
+			c.lines[line] = &counted{metas: map[dotmesh.CommitID]bool{}}
+		}
+		if above, ok := dirs[r.dir]; ok && above.commits == "" && r.name == commitsName {
+			dirs[i.object] = lineDir{line: above.line, commits: commitsName}
+			c.lines[above.line].dir = i.object
+		}
+	}
+	return err
+}
+
+func (c *census) readMetaNames(d lineDir, i item) error {
+	if d.commits == "" {
+		return nil
+	}
+	all, err := parseAttributes(i.data)
+	for _, a := range all {
+		if id, _ := parseMetaName(a.name); !id.IsZero() {
+			c.lines[d.line].metas[id] = true
+		}
+	}
+	return err
 }
 
 // readRoots sorts the subvolumes that lie in dirs into their lines. The item that holds a

@@ -25,11 +25,8 @@ const (
 	commitsName = "commits"
 )
 
-// Buckets in the KV. Those of the store begin with "store/".
-const (
-	lineBucket   = "store/lines"   // line -> record
-	commitBucket = "store/commits" // line/commit -> meta
-)
+// lineBucket holds the lines' records in the KV. The store's buckets begin with "store/".
+const lineBucket = "store/lines"
 
 // record is what the KV knows of a line.
 type record struct {
@@ -57,8 +54,6 @@ func (s *Store) lineDir(line dotmesh.LineID) string {
 }
 
 func isScratch(name string) bool { return strings.HasPrefix(name, ".") }
-
-func commitKey(r dotmesh.Ref) string { return r.Line.String() + "/" + r.Commit.String() }
 
 // line returns a line's record. A line without one was put there by somebody else, and is
 // taken as it stands.

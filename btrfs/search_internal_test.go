@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"math"
 	"testing"
+
+	"dotmesh.io/dotmesh"
 )
 
 // FuzzItems feeds what a tree search may leave in its buffer to all parsers: none may
@@ -24,6 +26,7 @@ func FuzzItems(f *testing.F) {
 	f.Add(encodeItem(rootItem, 0, make([]byte, 239)), uint32(1))
 	f.Add(encodeItem(rootBackref, 5, append(make([]byte, 16), 1, 0, 'r')), uint32(1))
 	f.Add(encodeItem(xattrItem, 5, make([]byte, 40)), uint32(math.MaxUint32))
+	f.Add(encodeItem(xattrItem, 5, append(make([]byte, 25), 1, 0, 1, 0, 8, 'n', 'v')), uint32(1))
 	f.Fuzz(func(t *testing.T, b []byte, n uint32) {
 		var seen int
 		last, err := eachItem(b, n, func(i item) error {
@@ -74,6 +77,14 @@ func parseAll(t *testing.T, i item) {
 	if e, err := parseExtent(i.data); err == nil && e.at == 0 && e.bytes > int64(len(i.data)) {
 		t.Errorf("extent = %+v", e)
 	}
+	held := 0
+	attributes, err := parseAttributes(i.data)
+	for _, a := range attributes {
+		held += 30 + len(a.name) + len(a.value)
+	}
+	if err == nil && held != len(i.data) {
+		t.Errorf("attributes = %+v", attributes)
+	}
 	if _, err := parseInode(i.data); (err == nil) != (len(i.data) >= inodeSize) {
 		t.Errorf("inode: %v", err)
 	}
@@ -82,6 +93,18 @@ func parseAll(t *testing.T, i item) {
 	}
 	if s := stable(i); len(s) != len(i.data) {
 		t.Errorf("stable has %d bytes, want %d", len(s), len(i.data))
+	}
+}
+
+func TestOnlyOurAttributesAreTakenForMetadata(t *testing.T) {
+	id := dotmesh.CommitID{UUID: dotmesh.NewUUID()}
+	if got, piece := parseMetaName(metaName(id, 12)); got != id || piece != 12 {
+		t.Errorf("got %s, %d", got, piece)
+	}
+	for _, name := range []string{"", "user.dotmesh." + id.String() + ".0", "trusted.dotmesh", "trusted.dotmesh." + id.String(), "trusted.dotmesh.x.0"} {
+		if got, _ := parseMetaName(name); !got.IsZero() {
+			t.Errorf("%q is taken for %s", name, got)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ const maxAtOnce = 64
 
 // queue holds the snapshots that wait for their turn. Each costs a transaction of the
 // whole file system, but those that the kernel is asked for at once share one. So whoever's
-// turn it is takes those of all others along, with one fsync of the KV for all.
+// turn it is takes those of all others along.
 type queue struct {
 	mu      sync.Mutex // guards waiting
 	waiting []*ticket
@@ -124,20 +124,7 @@ func (s *Store) takeSnapshots(ctx context.Context, tickets []*ticket) {
 			}
 		}
 	}
-	if len(wishes) == 0 {
-		return
-	}
-	err := s.kv.Update(func(tx dotmesh.KVWriter) error { return putMeta(tx, wishes) })
-	if err == nil {
-		err = fail.Point("btrfs.snapshot.after-meta")
-	}
-	for _, w := range wishes {
-		w.result.Err = fault("btrfs.Snapshot", err)
-	}
-	if err == nil {
-		s.takeAtOnce(ctx, wishes)
-	}
-	s.forget(wishes)
+	s.takeAtOnce(ctx, wishes)
 }
 
 // takeAtOnce takes the snapshots of different lines together, and those of one line in the
@@ -152,7 +139,7 @@ func (s *Store) takeAtOnce(ctx context.Context, wishes []wish) {
 	for _, line := range lines {
 		g.Go(func() error {
 			for _, w := range line {
-				w.result.GUID, w.result.Err = s.takeSnapshot(ctx, w.ref())
+				w.result.GUID, w.result.Err = s.takeSnapshot(ctx, w.ref(), w.request.Meta)
 			}
 			return nil
 		})
@@ -182,8 +169,9 @@ func (s *Store) existing(r *dotmesh.SnapRequest) (guid string, err error) {
 	return v.guid(), nil
 }
 
-// takeSnapshot makes one commit. The ioctl makes it durable, under its final name.
-func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref) (guid string, err error) {
+// takeSnapshot makes one commit. The ioctl makes it durable, with its metadata and under
+// its final name.
+func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref, meta []byte) (guid string, err error) {
 	err = s.lending(func() error {
 		live, err := s.subvol(head(r.Line))
 		if err != nil {
@@ -195,7 +183,13 @@ func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref) (guid string, e
 		if err := s.notNested(ctx, live); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(s.lineDir(r.Line)+"/"+commitsName, 0o700); err != nil {
+		if err := os.MkdirAll(s.commitsDir(r.Line), 0o700); err != nil {
+			return err
+		}
+		if err := s.putMeta(r, meta); err != nil {
+			return err
+		}
+		if err := fail.Point("btrfs.snapshot.after-meta"); err != nil {
 			return err
 		}
 		if err := fail.Point("btrfs.snapshot.before-ioctl"); err != nil {
@@ -214,7 +208,7 @@ func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref) (guid string, e
 		return nil
 	})
 	if err != nil {
-		return "", fault("btrfs.Snapshot", err)
+		return "", fault("btrfs.Snapshot", join(err, s.forget(r)))
 	}
 	v, err := s.subvol(r)
 	if err != nil {
@@ -253,52 +247,13 @@ func (s *Store) nested(ctx context.Context, id uint64) (list []inner, err error)
 	return list, err
 }
 
-func putMeta(tx dotmesh.KVWriter, wishes []wish) error {
-	for _, w := range wishes {
-		if err := tx.Put(commitBucket, commitKey(w.ref()), w.request.Meta); err != nil {
-			return err
-		}
+// forget removes the metadata of a commit that did not come to be. Where a crash comes
+// before, the next Open does.
+func (s *Store) forget(r dotmesh.Ref) error {
+	if there, err := s.has(r); there || err != nil {
+		return err
 	}
-	return nil
-}
-
-// forget removes the metadata of commits that did not come to be. What cannot be removed
-// now is removed by the next Open.
-func (s *Store) forget(wishes []wish) {
-	failed := slices.DeleteFunc(slices.Clone(wishes), func(w wish) bool { return w.result.Err == nil })
-	if len(failed) == 0 {
-		return
-	}
-	err := s.kv.Update(func(tx dotmesh.KVWriter) error {
-		for _, w := range failed {
-			if err := tx.Delete(commitBucket, commitKey(w.ref())); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		for _, w := range failed {
-			w.result.Err = join(w.result.Err, err)
-		}
-	}
-}
-
-// Meta returns what Snapshot stored with a commit.
-func (s *Store) Meta(ctx context.Context, r dotmesh.Ref) (meta []byte, err error) {
-	err = s.reading(ctx, "btrfs.Meta", func() error {
-		if r.Commit.IsZero() {
-			return dotmesh.E("", dotmesh.Invalid, "a head has no metadata; name a commit")
-		}
-		if err := s.committed(r); err != nil {
-			return err
-		}
-		return s.kv.View(func(tx dotmesh.KVReader) error {
-			meta = slices.Clone(tx.Get(commitBucket, commitKey(r)))
-			return nil
-		})
-	})
-	return meta, err
+	return s.dropMeta(r)
 }
 
 // committed returns NotFound unless the ref is a commit of a line that is there.

@@ -5,7 +5,6 @@ package btrfs
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"dotmesh.io/dotmesh"
 )
@@ -32,7 +31,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 		if _, known := c.records[line]; !known && !l.whole(record{}) {
 			// Somebody else's directory stays if it is not empty.
-			if err := removeDirs(filepath.Join(s.lineDir(line), commitsName), s.lineDir(line)); err != nil && !errors.Is(err, errNotEmpty) {
+			if err := removeDirs(s.commitsDir(line), s.lineDir(line)); err != nil && !errors.Is(err, errNotEmpty) {
 				return err
 			}
 		}
@@ -55,18 +54,13 @@ func (s *Store) sweepMetas(c *census) error {
 			continue
 		}
 		for _, k := range l.commits {
-			delete(c.metas, commitKey(dotmesh.Ref{Line: line, Commit: k.id}))
+			delete(l.metas, k.id)
 		}
-	}
-	if len(c.metas) == 0 {
-		return nil
-	}
-	return s.kv.Update(func(tx dotmesh.KVWriter) error {
-		for key := range c.metas {
-			if err := tx.Delete(commitBucket, key); err != nil {
+		for id := range l.metas {
+			if err := s.dropMeta(dotmesh.Ref{Line: line, Commit: id}); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
