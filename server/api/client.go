@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 // exchange sends a request until an answer came in that take could read whole, or until
 // sending it again would be wrong or in vain.
 func (c *Client) exchange(ctx context.Context, op string, how repeat, method, path string, body []byte, take func(io.Reader) error) error {
-	var err error
+	var err, lost error
 	for try := range tries {
 		if try > 0 && !sleep(ctx, pause<<try) {
 			break
@@ -109,11 +110,27 @@ func (c *Client) exchange(ctx context.Context, op string, how repeat, method, pa
 		if err = c.send(ctx, method, path, body, take); err == nil {
 			return nil
 		}
-		if _, told := errors.AsType[*dotmesh.Error](err); told || how == once || unsent(err) {
+		if _, told := errors.AsType[*dotmesh.Error](err); told || unsent(err) {
+			break
+		}
+		if lost = err; how == once {
 			break
 		}
 	}
+	if lost != nil && untried(err) {
+		err = lost
+	}
 	return c.broken(ctx, op, how, err)
+}
+
+// untried reports whether the server did not come to do what it was asked: that says
+// nothing of an earlier request whose answer was lost.
+func untried(err error) bool {
+	switch dotmesh.KindOf(err) {
+	case dotmesh.Unreachable, dotmesh.Timeout, dotmesh.TooMany, dotmesh.Canceled:
+		return true
+	}
+	return unsent(err)
 }
 
 // send sends a request and lets take read the answer. An error that the server itself
@@ -163,7 +180,13 @@ func refusal(response *http.Response) error {
 // unsent reports whether a request cannot have reached the server.
 func unsent(err error) bool {
 	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial"
+	return errors.As(err, &dial) && dial.Op == "dial" || untrusted(err)
+}
+
+// untrusted reports whether the server could not prove who it is.
+func untrusted(err error) bool {
+	var verification *tls.CertificateVerificationError
+	return errors.As(err, &verification)
 }
 
 // broken turns an exchange that failed into the error that the caller gets.
@@ -177,6 +200,8 @@ func (c *Client) broken(ctx context.Context, op string, how repeat, err error) e
 	switch {
 	case ctx.Err() != nil && (how == read || unsent(err)):
 		return dotmesh.Wrap(op, context.Cause(ctx))
+	case untrusted(err):
+		return end(dotmesh.Unauthenticated, "nobody vouches for the certificate of %s; add the remote again with its cluster's CA hash", c.remote.URL)
 	case errors.Is(err, syscall.EACCES):
 		return end(dotmesh.Denied, "you may not use %s; join the group %q or be root", c.remote.URL, Group)
 	case unsent(err):
