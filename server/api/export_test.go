@@ -1,6 +1,9 @@
 package api
 
-import "reflect"
+import (
+	"reflect"
+	"time"
+)
 
 // Methods are the registered methods with the types of their parameters and results.
 func Methods() map[string][2]reflect.Type {
@@ -15,3 +18,6 @@ func Methods() map[string][2]reflect.Type {
 	}
 	return all
 }
+
+// HurryBodies makes a server give up on slow bodies sooner.
+func (s *Server) HurryBodies(patience time.Duration) { s.bodyTimeout = patience }

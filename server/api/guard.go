@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -24,9 +25,7 @@ func (h *handler) guard(door Door, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
-		control := http.NewResponseController(w)
-		now := time.Now()
-		if err := errors.Join(control.SetReadDeadline(now.Add(bodyTimeout)), control.SetWriteDeadline(now.Add(callTimeout+lineTimeout))); err != nil {
+		if err := h.setDeadlines(w, r); err != nil {
 			refuse(w, dotmesh.Wrap("api.guard", err), false)
 			return
 		}
@@ -36,6 +35,38 @@ func (h *handler) guard(door Door, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// setDeadlines gives a request's sender so long to send the body and to take the answer.
+func (h *handler) setDeadlines(w http.ResponseWriter, r *http.Request) error {
+	control := http.NewResponseController(w)
+	if err := control.SetWriteDeadline(time.Now().Add(callTimeout + lineTimeout)); err != nil {
+		return err
+	}
+	if r.Body == http.NoBody {
+		return control.SetReadDeadline(time.Time{})
+	}
+	r.Body = &hastyBody{r.Body, control}
+	return control.SetReadDeadline(time.Now().Add(h.bodyTimeout))
+}
+
+// hastyBody is a request's body that must come in time. Once it is in, the sender may be
+// silent for as long as the call takes: net/http goes on reading, to notice if they leave,
+// and would take a deadline that passes for their leaving.
+type hastyBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read ends the deadline with the body.
+func (b *hastyBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		if fault := b.control.SetReadDeadline(time.Time{}); fault != nil {
+			return n, fault
+		}
+	}
+	return n, err
 }
 
 // acceptable says what is wrong with a request's header, if anything is.
@@ -188,9 +219,8 @@ func address(r *http.Request) string {
 // failures count wrong logins. Addresses and users share a fixed number of counters, so
 // that no number of them takes memory or makes the server forget one.
 type failures struct {
-	seed    maphash.Seed
-	recent  [1024]*rate.Limiter
-	perUser int
+	seed   maphash.Seed
+	recent [1024]*rate.Limiter
 }
 
 func newFailures() *failures {

@@ -17,7 +17,6 @@ import (
 const (
 	headerTimeout = 5 * time.Second  // to send a request's header
 	idleTimeout   = 30 * time.Second // between two requests on a connection
-	bodyTimeout   = 30 * time.Second // to send a request's body
 	callTimeout   = 5 * time.Minute  // for a call to be answered; a stream may last
 	lineTimeout   = 30 * time.Second // for a line of a stream to be taken
 	readyTimeout  = 10 * time.Second // for the node to be ready when the server has just started
@@ -45,6 +44,8 @@ type Server struct {
 	// Observe is told of each call that ended: its method or path, the kind of its error
 	// and how long it took. It is called from many goroutines; nil: nobody is told.
 	Observe func(method string, kind dotmesh.Kind, took time.Duration)
+
+	bodyTimeout time.Duration // to send a request's body; 0: 30 s
 }
 
 // Serve answers at doors until ctx ends. Then no new calls are taken, streams end, and
@@ -72,6 +73,9 @@ func newHandler(ctx context.Context, s *Server) *handler {
 	h := &handler{Server: *s, stopping: ctx.Done(), turns: newTurns(), failures: newFailures()}
 	if h.Log == nil {
 		h.Log = slog.New(slog.DiscardHandler)
+	}
+	if h.bodyTimeout == 0 {
+		h.bodyTimeout = 30 * time.Second
 	}
 	if h.Observe == nil {
 		h.Observe = func(string, dotmesh.Kind, time.Duration) {}

@@ -3,8 +3,12 @@ package api_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/server/api"
@@ -134,4 +138,51 @@ func TestServerThatIsNotReady(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+func TestCallMayLastLongerThanItsBodyMayTake(t *testing.T) {
+	const patience = 50 * time.Millisecond
+	b := newBusy()
+	server := &api.Server{Gate: &gate{stub{commit: b.commit}}}
+	server.HurryBodies(patience)
+	url, stop, ended := stoppable(t, server)
+	c := connect(t, api.Remote{URL: url})
+	call := make(chan error, 1)
+	go func() {
+		_, err := c.Commit(t.Context(), dotmesh.CommitRequest{})
+		call <- err
+	}()
+	<-b.entered
+	select {
+	case err := <-call:
+		t.Fatalf("the call ended with %v", err)
+	case <-time.After(4 * patience):
+	}
+	close(b.release)
+	if err := <-call; err != nil {
+		t.Error(err)
+	}
+	if status, body := halfBody(t, url); status != 200 || !strings.Contains(body, "-32700") {
+		t.Errorf("a body that never ends is answered %d %s", status, body)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// halfBody sends a request without the end of its body.
+func halfBody(t *testing.T, url string) (int, string) {
+	t.Helper()
+	body, never := io.Pipe()
+	defer never.Close()
+	go func() { _, _ = io.WriteString(never, "{") }() // ends with the pipe at the latest
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost/rpc", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	transport := localTransport(url)
+	transport.DisableKeepAlives = true
+	return roundTrip(t, transport, r)
 }
