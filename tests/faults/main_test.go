@@ -1,0 +1,71 @@
+//go:build failpoints
+
+package faults_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// servers is how many of them run at once.
+const servers = 2
+
+func TestFaults(t *testing.T) {
+	b := newBench(t)
+	t.Run("a node", func(t *testing.T) {
+		for _, f := range faults() {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				b.turns <- struct{}{}
+				defer func() { <-b.turns }()
+				f.run(b.node(t))
+			})
+		}
+	})
+	t.Run("every failpoint was reached", b.wantEveryPoint)
+}
+
+// fault is one test on a node of its own that has not been started.
+type fault struct {
+	name string
+	run  func(*node)
+}
+
+func faults() (all []fault) {
+	for _, op := range operations() {
+		all = append(all, fault{"killed at every step of " + op.name, op.killServer})
+	}
+	return all
+}
+
+// bench is what all tests share.
+type bench struct {
+	program string        // dotmesh-server with failpoints
+	points  string        // a folder of files that name the failpoints that were reached
+	turns   chan struct{} // takes a token of each server that runs
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bench{
+		program: filepath.Join(dir, "dotmesh-server"),
+		points:  filepath.Join(dir, "points"),
+		turns:   make(chan struct{}, servers),
+	}
+	if err := os.Mkdir(b.points, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-tags", "failpoints", "-o", b.program, "dotmesh.io/dotmesh/cmd/dotmesh-server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return b
+}
