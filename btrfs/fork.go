@@ -176,7 +176,11 @@ func (s *Store) device(r dotmesh.Ref) (dotmesh.Device, error) {
 	if err != nil {
 		return dotmesh.Device{}, err
 	}
-	return dotmesh.Device{FSType: "btrfs", Source: s.pool.device, Data: fmt.Sprintf("subvolid=%d", v.id)}, nil
+	devices, err := devicePaths(s.pool.dir) // asked for each time: an administrator may replace them
+	if err != nil {
+		return dotmesh.Device{}, err
+	}
+	return dotmesh.Device{FSType: "btrfs", Source: devices[0], Data: fmt.Sprintf("subvolid=%d", v.id)}, nil
 }
 
 // Fence changes nothing: btrfs cannot stop who has a file open, so proving that nobody

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,17 +18,21 @@ import (
 	"dotmesh.io/dotmesh/internal/mounts"
 )
 
-// holder is a mount of something in the pool, in the mount namespace of some process.
+// holder is a mount of something in the pool, in the mount namespace of some thread.
 type holder struct {
 	pid    string
 	target string
 }
 
 // findMount returns a mount that shows any of the paths, or what lies beneath one, in
-// whatever mount namespace has a process; nil if there is none. Paths are from the top
+// whatever mount namespace has a thread; nil if there is none. Paths are from the top
 // of the layout. The kernel would destroy a mounted subvolume without asking.
 func (p *pool) findMount(ctx context.Context, paths ...string) (*holder, error) {
-	tables, err := filepath.Glob("/proc/[0-9]*/mountinfo")
+	devices, err := devicePaths(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/mountinfo")
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +41,8 @@ func (p *pool) findMount(ctx context.Context, paths ...string) (*holder, error) 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		process := filepath.Dir(table)
-		space, err := os.Readlink(filepath.Join(process, "ns/mnt"))
+		thread := filepath.Dir(table)
+		space, err := os.Readlink(filepath.Join(thread, "ns/mnt"))
 		if gone(err) || err == nil && seen[space] {
 			continue
 		}
@@ -52,15 +57,15 @@ func (p *pool) findMount(ctx context.Context, paths ...string) (*holder, error) 
 			return nil, err
 		}
 		seen[space] = true
-		if target := p.shown(entries, paths); target != "" {
-			return &holder{pid: filepath.Base(process), target: target}, nil
+		if target := p.shown(entries, devices, paths); target != "" {
+			return &holder{pid: strings.Split(table, "/")[2], target: target}, nil
 		}
 	}
 	return nil, nil
 }
 
 // shown returns where one of the paths is mounted, or "".
-func (p *pool) shown(entries []mounts.Entry, paths []string) string {
+func (p *pool) shown(entries []mounts.Entry, devices, paths []string) string {
 	for i := range entries {
 		e := &entries[i]
 		if e.FSType != "btrfs" {
@@ -68,7 +73,7 @@ func (p *pool) shown(entries []mounts.Entry, paths []string) string {
 		}
 		for _, path := range paths {
 			path = filepath.Join(p.root, path)
-			if (e.Root == path || strings.HasPrefix(e.Root, path+"/")) && p.mayBeFrom(e.Source) {
+			if (e.Root == path || strings.HasPrefix(e.Root, path+"/")) && mayBeFrom(e.Source, devices) {
 				return e.Target
 			}
 		}
@@ -76,14 +81,17 @@ func (p *pool) shown(entries []mounts.Entry, paths []string) string {
 	return ""
 }
 
-// mayBeFrom reports whether a mount's source can be this pool's device. Only another
-// block device certainly is not: the path may be of another namespace.
-func (p *pool) mayBeFrom(source string) bool {
-	var ours, other unix.Stat_t
-	if source == p.device || unix.Stat(p.device, &ours) != nil || unix.Stat(source, &other) != nil {
+// mayBeFrom reports whether a mount's source can be one of the pool's devices. Only
+// another block device certainly is not: the path may be of another namespace.
+func mayBeFrom(source string, devices []string) bool {
+	var other unix.Stat_t
+	if unix.Stat(source, &other) != nil || other.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return true
 	}
-	return other.Mode&unix.S_IFMT != unix.S_IFBLK || ours.Rdev == other.Rdev
+	return slices.ContainsFunc(devices, func(device string) bool {
+		var ours unix.Stat_t
+		return source == device || unix.Stat(device, &ours) != nil || ours.Rdev == other.Rdev
+	})
 }
 
 // unmounted refuses with Busy if one of the paths is mounted anywhere.

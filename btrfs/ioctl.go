@@ -172,14 +172,14 @@ func subvolOf(f *os.File) (*subvol, error) {
 	return &s, nil
 }
 
-// devicePath returns the path of the file system's first device, as the kernel knows it.
-func devicePath(f *os.File) (string, error) {
+// devicePaths returns the paths of the file system's devices, as the kernel knows them.
+func devicePaths(f *os.File) (paths []string, err error) {
 	var info struct {
 		maxID uint64
 		_     [1016]byte
 	}
 	if err := ioctl(f, request(read, 31, unsafe.Sizeof(info)), unsafe.Pointer(&info)); err != nil {
-		return "", fmt.Errorf("read file system: %w", err)
+		return nil, fmt.Errorf("read file system: %w", err)
 	}
 	for id := uint64(1); id <= info.maxID; id++ {
 		var dev struct {
@@ -189,15 +189,19 @@ func devicePath(f *os.File) (string, error) {
 		}
 		dev.id = id
 		err := ioctl(f, request(read|write, 30, unsafe.Sizeof(dev)), unsafe.Pointer(&dev))
-		if err == nil {
-			path, _, _ := bytes.Cut(dev.path[:], []byte{0})
-			return string(path), nil
-		}
-		if err != unix.ENODEV { //nolint:errorlint // ioctl returns a bare errno
-			return "", fmt.Errorf("read device %d: %w", id, err)
+		path, _, _ := bytes.Cut(dev.path[:], []byte{0})
+		switch {
+		case err == unix.ENODEV, err == nil && len(path) == 0: //nolint:errorlint // removed, or missing
+		case err != nil:
+			return nil, fmt.Errorf("read device %d: %w", id, err)
+		default:
+			paths = append(paths, string(path))
 		}
 	}
-	return "", fmt.Errorf("read devices: %w", fs.ErrNotExist)
+	if len(paths) == 0 {
+		err = fmt.Errorf("read devices: %w", fs.ErrNotExist)
+	}
+	return paths, err
 }
 
 // syncAll makes everything in f's file system durable, as syncfs does, and also makes the

@@ -29,10 +29,9 @@ const mkfsTimeout = 2 * time.Minute
 
 // pool is an open place to keep things in: a directory, by descriptor, and what holds it.
 type pool struct {
-	dir    *os.File // the layout begins here
-	lock   *os.File // flocked while the pool is open; may be dir
-	device string   // what the kernel mounts the file system from
-	root   string   // dir's path in the file system's own tree, as mount tables show it
+	dir  *os.File // the layout begins here
+	lock *os.File // flocked while the pool is open; may be dir
+	root string   // dir's path in the file system's own tree, as mount tables show it
 }
 
 // path returns a path to something in the pool that works in this process only.
@@ -77,9 +76,6 @@ func openDirectory(path string) (p *pool, err error) {
 		return nil, dotmesh.E("", dotmesh.Unsupported, "%s is not on a btrfs file system; give one that is, or a file to make one in", path)
 	}
 	p = &pool{dir: dir, lock: dir}
-	if p.device, err = devicePath(dir); err != nil {
-		return nil, err
-	}
 	p.root, err = treePath(dir)
 	return p, err
 }
@@ -108,7 +104,7 @@ func openFile(ctx context.Context, path string, size int64) (p *pool, err error)
 	if err := join(err, dev.Close()); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", path, err)
 	}
-	return &pool{dir: dir, lock: image, device: dev.Name(), root: "/"}, nil
+	return &pool{dir: dir, lock: image, root: "/"}, nil
 }
 
 // flock marks f as ours until it is closed, whatever becomes of the process.
