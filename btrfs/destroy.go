@@ -30,7 +30,7 @@ func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh
 			return err
 		}
 		defer release()
-		return s.drop(refs)
+		return s.drop(context.WithoutCancel(ctx), refs)
 	})
 }
 
@@ -71,7 +71,7 @@ func (s *Store) claim(ctx context.Context, refs ...dotmesh.Ref) (release func(),
 	return release, nil
 }
 
-func (s *Store) drop(refs []dotmesh.Ref) error {
+func (s *Store) drop(ctx context.Context, refs []dotmesh.Ref) error {
 	if len(refs) == 0 {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (s *Store) drop(refs []dotmesh.Ref) error {
 		if err := fail.Point("btrfs.drop.before-ioctl"); err != nil {
 			return err
 		}
-		if err := destroySubvol(s.at(r)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.destroyTree(ctx, s.at(r)); err != nil {
 			return err
 		}
 		if err := s.dropMeta(r); err != nil {
@@ -257,7 +257,7 @@ func (s *Store) destroyID(ctx context.Context, id uint64) error {
 		}
 	}
 	if err == nil {
-		err = destroySubvolID(s.lines, id)
+		err = s.destroyAnyway(ctx, id)
 	}
 	return err
 }

@@ -37,18 +37,14 @@ func (s *Store) Diff(ctx context.Context, from, to dotmesh.Ref) iter.Seq2[dotmes
 	}
 }
 
+// diff reads a head where it lies, which is quick, unless it is written to meanwhile.
 func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) (changes []dotmesh.FileChange, err error) {
-	err = s.reading(ctx, "btrfs.Diff", func() error {
-		old, closeOld, err := s.openState(ctx, from)
-		if err != nil {
+	err = s.reading(ctx, "btrfs.Diff", func() (err error) {
+		if changes, err = s.diffBy(ctx, from, to, s.openStill); err == nil || ctx.Err() != nil {
 			return err
 		}
-		state, closeNew, err := s.openState(ctx, to)
-		if err != nil {
-			return join(err, closeOld())
-		}
-		changes, err = s.compare(ctx, old, state)
-		return join(err, closeOld(), closeNew())
+		changes, err = s.diffBy(ctx, from, to, s.openCopy)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -56,8 +52,24 @@ func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) (changes []dotme
 	return changes, nil
 }
 
-// openState opens a commit, or a snapshot of a head that goes when it is closed.
-func (s *Store) openState(ctx context.Context, r dotmesh.Ref) (dir *os.File, done func() error, err error) {
+// opener opens a head. What it returns must be called when the head has been read.
+type opener func(ctx context.Context, line dotmesh.LineID) (dir *os.File, done func() error, err error)
+
+func (s *Store) diffBy(ctx context.Context, from, to dotmesh.Ref, open opener) ([]dotmesh.FileChange, error) {
+	old, closeOld, err := s.openState(ctx, from, open)
+	if err != nil {
+		return nil, err
+	}
+	state, closeNew, err := s.openState(ctx, to, open)
+	if err != nil {
+		return nil, join(err, closeOld())
+	}
+	changes, err := s.compare(ctx, old, state)
+	return changes, join(err, closeOld(), closeNew())
+}
+
+// openState opens a commit or a head.
+func (s *Store) openState(ctx context.Context, r dotmesh.Ref, open opener) (dir *os.File, done func() error, err error) {
 	if _, err := s.line(r.Line); err != nil {
 		return nil, nil, err
 	}
@@ -77,25 +89,56 @@ func (s *Store) openState(ctx context.Context, r dotmesh.Ref) (dir *os.File, don
 		}
 		return dir, func() error { defer unpin(); return dir.Close() }, nil
 	}
-	return s.openHead(ctx, r.Line)
+	return open(ctx, r.Line)
 }
 
-func (s *Store) openHead(ctx context.Context, line dotmesh.LineID) (dir *os.File, done func() error, err error) {
+// errMoved says that a head was written to while it was read.
+var errMoved = errors.New("the head was written to meanwhile")
+
+// openStill opens a head as it lies there, with all that was written to it in its tree. A
+// tree never changes a block in place: as long as it has none that is newer than the last
+// transaction, what is read is of that one moment; done fails where that was not so.
+func (s *Store) openStill(ctx context.Context, line dotmesh.LineID) (dir *os.File, done func() error, err error) {
+	if err := s.pool.sync(); err != nil {
+		return nil, nil, err
+	}
+	if dir, err = openDir(s.at(head(line))); err != nil {
+		return nil, nil, err
+	}
+	v, err := subvolOf(dir)
+	if err != nil {
+		return nil, nil, join(err, dir.Close())
+	}
+	return dir, func() error {
+		err := newFinder(dir, smallSearch).search(ctx, all(ownTree, v.generation), func(item) error { return errMoved })
+		return join(err, dir.Close())
+	}, nil
+}
+
+// openCopy opens a snapshot of a head, which goes when it is closed.
+func (s *Store) openCopy(ctx context.Context, line dotmesh.LineID) (dir *os.File, done func() error, err error) {
 	path := filepath.Join(s.lineDir(line), ".diff-"+dotmesh.NewUUID().String())
+	remove := func() error { return s.destroyTree(context.WithoutCancel(ctx), path) }
 	err = s.changing(ctx, "btrfs.Diff", func() error {
 		if _, err := s.subvol(head(line)); err != nil {
 			return err
 		}
-		return snapshot(s.at(head(line)), path, true)
+		if err := snapshot(s.at(head(line)), path, true); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil { // nobody may be waiting for it any more
+			return join(err, remove())
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	dir, err = openDir(path)
 	if err != nil {
-		return nil, nil, join(err, destroySubvol(path))
+		return nil, nil, join(err, remove())
 	}
-	return dir, func() error { return join(dir.Close(), destroySubvol(path)) }, nil
+	return dir, func() error { return join(dir.Close(), remove()) }, nil
 }
 
 // compare returns the differences between two subvolumes that do not change, by path.

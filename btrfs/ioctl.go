@@ -129,14 +129,8 @@ func snapshot(from, to string, readOnly bool) error {
 	})
 }
 
-// destroySubvol removes a subvolume that holds no others. It is not durable before a sync.
-func destroySubvol(path string) error {
-	return inDir(path, func(dir *os.File, name string) error {
-		return named(name, "destroy subvolume", 63, dir, &args{})
-	})
-}
-
-// destroySubvolID is destroySubvol for one that is known by its id.
+// destroySubvolID removes a subvolume that holds no others, by its id. It is not durable
+// before a sync.
 func destroySubvolID(f *os.File, id uint64) error {
 	a := &args{flags: subvolByID}
 	*(*uint64)(unsafe.Pointer(&a.name)) = id
@@ -231,4 +225,9 @@ func setNoCow(dir *os.File) error {
 	return nil
 }
 
-const fsNoCow = 0x00800000 // FS_NOCOW_FL
+// Attributes of inodes, as FS_IOC_GETFLAGS has them.
+const (
+	fsImmutable = 0x00000010
+	fsAppend    = 0x00000020
+	fsNoCow     = 0x00800000
+)

@@ -316,38 +316,3 @@ func TestADirectoryOfAMountedFileSystemIsAPool(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestAHeadWithSubvolumesInItIsNotCommitted(t *testing.T) {
-	s := newStore(t)
-	if err := work(t.Context(), s.Store); err != nil {
-		t.Fatal(err)
-	}
-	d, err := s.Live(t.Context(), childLine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target := t.TempDir()
-	if err := mounts.Mount(t.Context(), d, target); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"outer", "outer/inner"} {
-		if out, err := exec.Command("btrfs", "subvolume", "create", filepath.Join(target, name)).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	if err := mounts.Unmount(t.Context(), target); err != nil {
-		t.Fatal(err)
-	}
-	request := []dotmesh.SnapRequest{{Line: childLine, Commit: dotmesh.CommitID{UUID: dotmesh.NewUUID()}}}
-	err = s.Snapshot(t.Context(), request)[0].Err
-	if !errors.Is(err, dotmesh.Invalid) || !strings.Contains(dotmesh.Text(err), "outer") {
-		t.Errorf("snapshot = %v, want Invalid that names the subvolume", err)
-	}
-	info, err := s.Line(t.Context(), childLine)
-	if err != nil || len(info.Commits) != 1 {
-		t.Errorf("line = %+v, %v", info, err)
-	}
-	if err := s.Destroy(t.Context(), childLine); err != nil { // with all that lies in it
-		t.Error(err)
-	}
-}

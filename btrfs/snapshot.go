@@ -203,7 +203,7 @@ func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref, meta []byte) (g
 		}
 		// One made meanwhile would be an empty directory in the commit.
 		if err := s.notNested(ctx, live); err != nil {
-			return join(err, destroySubvol(s.at(r)), s.pool.sync())
+			return join(err, s.destroyTree(ctx, s.at(r)), s.pool.sync())
 		}
 		return nil
 	})
