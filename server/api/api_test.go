@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -24,7 +25,6 @@ type stub struct {
 	principal dotmesh.Principal
 	commit    func(context.Context, dotmesh.CommitRequest) (dotmesh.Commit, error)
 	dots      func(context.Context) ([]dotmesh.DotStatus, error)
-	events    func(context.Context, string) []dotmesh.Event
 }
 
 func (s *stub) Whoami(context.Context) (dotmesh.User, error) {
@@ -41,6 +41,11 @@ func (s *stub) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.Com
 		return dotmesh.Commit{}, dotmesh.Wrap("stub", errors.New("open /secret/path: no"))
 	}
 	return dotmesh.Commit{}, dotmesh.E("stub", dotmesh.Busy, "no")
+}
+
+// Events is an event stream in which nothing happens.
+func (s *stub) Events(ctx context.Context, _ string) iter.Seq2[dotmesh.Event, error] {
+	return func(func(dotmesh.Event, error) bool) { <-ctx.Done() }
 }
 
 func (s *stub) Dots(ctx context.Context) ([]dotmesh.DotStatus, error) { return s.dots(ctx) }

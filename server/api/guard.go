@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -38,35 +37,15 @@ func (h *handler) guard(door Door, next http.Handler) http.Handler {
 }
 
 // setDeadlines gives a request's sender so long to send the body and to take the answer.
+// net/http ends the first deadline with the body; where there is none, it would end the
+// call, whose sender may be silent for as long as it takes.
 func (h *handler) setDeadlines(w http.ResponseWriter, r *http.Request) error {
 	control := http.NewResponseController(w)
-	if err := control.SetWriteDeadline(time.Now().Add(callTimeout + lineTimeout)); err != nil {
-		return err
+	err := control.SetWriteDeadline(time.Now().Add(callTimeout + lineTimeout))
+	if r.Body != http.NoBody {
+		err = errors.Join(err, control.SetReadDeadline(time.Now().Add(h.bodyTimeout)))
 	}
-	if r.Body == http.NoBody {
-		return control.SetReadDeadline(time.Time{})
-	}
-	r.Body = &hastyBody{r.Body, control}
-	return control.SetReadDeadline(time.Now().Add(h.bodyTimeout))
-}
-
-// hastyBody is a request's body that must come in time. Once it is in, the sender may be
-// silent for as long as the call takes: net/http goes on reading, to notice if they leave,
-// and would take a deadline that passes for their leaving.
-type hastyBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-// Read ends the deadline with the body.
-func (b *hastyBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		if fault := b.control.SetReadDeadline(time.Time{}); fault != nil {
-			return n, fault
-		}
-	}
-	return n, err
+	return err
 }
 
 // acceptable says what is wrong with a request's header, if anything is.

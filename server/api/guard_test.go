@@ -2,14 +2,20 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/server/api"
 )
 
 // raw sends a request as a stranger would write it and returns the status and the answer.
@@ -218,5 +224,34 @@ func TestWrongLoginsAreSlowedDown(t *testing.T) {
 	}
 	if status, _ := raw(t, tcp+"/rpc", func(r *http.Request) { r.SetBasicAuth("admin", "key") }, whoami); status != 200 {
 		t.Errorf("another user got %d, want 200", status)
+	}
+}
+
+func TestChangesAreAudited(t *testing.T) {
+	var text bytes.Buffer
+	url, stop, ended := stoppable(t, &api.Server{
+		Gate: &gate{}, Log: slog.New(slog.NewTextHandler(&text, nil)),
+	})
+	c := connect(t, api.Remote{URL: url})
+	if _, err := c.Whoami(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Commit(t.Context(), dotmesh.CommitRequest{Message: "yes", Metadata: map[string]string{"k": "confidential"}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Commit(t.Context(), dotmesh.CommitRequest{Message: "broken"}); !errors.Is(err, dotmesh.Internal) {
+		t.Error(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	log := text.String()
+	who := fmt.Sprintf("method=Dotmesh.Commit user=admin origin=\"unix:uid=%d,pid=%d\"", os.Getuid(), os.Getpid())
+	if strings.Count(log, who) != 2 || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "/secret/path") {
+		t.Errorf("the log is\n%s", log)
+	}
+	if strings.Contains(log, "confidential") || strings.Contains(log, "Whoami") {
+		t.Errorf("the log holds what it should not:\n%s", log)
 	}
 }

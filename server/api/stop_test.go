@@ -153,9 +153,19 @@ func TestCallMayLastLongerThanItsBodyMayTake(t *testing.T) {
 		call <- err
 	}()
 	<-b.entered
+	events := make(chan error, 1)
+	go func() {
+		for _, err := range c.Events(t.Context(), "") {
+			events <- err
+			return
+		}
+		events <- nil
+	}()
 	select {
 	case err := <-call:
 		t.Fatalf("the call ended with %v", err)
+	case err := <-events:
+		t.Fatalf("the stream ended with %v", err)
 	case <-time.After(4 * patience):
 	}
 	close(b.release)
@@ -166,6 +176,9 @@ func TestCallMayLastLongerThanItsBodyMayTake(t *testing.T) {
 		t.Errorf("a body that never ends is answered %d %s", status, body)
 	}
 	stop()
+	if err := <-events; !errors.Is(err, dotmesh.Unreachable) {
+		t.Errorf("the stream ended with %v", err)
+	}
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

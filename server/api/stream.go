@@ -107,6 +107,9 @@ func (h *handler) stream(door Door, from source) http.Handler {
 		began := time.Now()
 		lines := &lineWriter{out: http.NewResponseController(w), w: w, buffer: bufio.NewWriterSize(w, 64<<10)}
 		err = h.copy(lines, from(r.WithContext(ctx)), cancel)
+		if err == nil { // a source that was cut off must not look like one that ended
+			err = dotmesh.Wrap("api.stream", r.Context().Err())
+		}
 		h.Observe(r.Pattern, dotmesh.KindOf(err), time.Since(began))
 		lines.end(err, callOf(ctx).principal.Admin)
 	})
