@@ -37,7 +37,6 @@ var (
 	hostOnly = verdict{un, nf, no, no, may} // what touches the node itself
 	admins   = verdict{un, no, no, no, may}
 	nobody   = verdict{un, not, not, not, not} // not on this server yet
-	refused  = func(kind dotmesh.Kind) verdict { return verdict{un, kind, kind, kind, kind} }
 )
 
 // rule is a row of the table: a method, parameters that make sense for it, and who may.
