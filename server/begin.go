@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dotmesh.io/dotmesh"
@@ -119,6 +120,19 @@ func requestID(given dotmesh.UUID) dotmesh.UUID {
 		return dotmesh.NewUUID()
 	}
 	return given
+}
+
+// doneBefore returns the entry that an earlier try of the same request left among the
+// newest of a dot's operation log, or nil.
+func (n *Node) doneBefore(ctx context.Context, dot dotmesh.DotID, request dotmesh.UUID) (*dotmesh.Op, error) {
+	if request.IsZero() {
+		return nil, nil
+	}
+	ops, err := n.reg.Ops(ctx, dot, 0, defaultOps)
+	if i := slices.IndexFunc(ops, func(o dotmesh.Op) bool { return o.Request == request }); i >= 0 {
+		return &ops[i], nil
+	}
+	return nil, err
 }
 
 // op begins an entry of the operation log.

@@ -15,6 +15,9 @@ func (s *service) DeleteDot(ctx context.Context, r dotmesh.DeleteDot) error {
 func (s *service) deleteDot(ctx context.Context, r dotmesh.DeleteDot, undoes uint64) error {
 	n := s.node
 	d, err := s.dot(r.Dot, mayOwn)
+	if dotmesh.KindOf(err) == dotmesh.NotFound && s.deletedBefore(ctx, r) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -44,6 +47,16 @@ func (s *service) deleteDot(ctx context.Context, r dotmesh.DeleteDot, undoes uin
 	return n.sees(ctx)(n.reg.Bury(ctx, burial))
 }
 
+// deletedBefore reports whether an earlier try of the same request deleted the dot.
+func (s *service) deletedBefore(ctx context.Context, r dotmesh.DeleteDot) bool {
+	id, tomb, err := s.dotOrTomb(r.Dot, mayOwn)
+	if err != nil || tomb == nil {
+		return false
+	}
+	before, _ := s.node.doneBefore(ctx, id, r.Request) // a log that cannot be read proves nothing
+	return before != nil
+}
+
 // DeleteBranch implements dotmesh.Service.
 func (s *service) DeleteBranch(ctx context.Context, r dotmesh.BranchRequest) error {
 	return dotmesh.Wrap("server.DeleteBranch", s.deleteBranch(ctx, r, 0))
@@ -61,6 +74,9 @@ func (s *service) deleteBranch(ctx context.Context, r dotmesh.BranchRequest, und
 	}
 	b, err := s.branchOf(d, r.Branch)
 	if err != nil {
+		if before, _ := n.doneBefore(ctx, d.ID, r.Request); before != nil {
+			return nil // a log that cannot be read proves nothing
+		}
 		return err
 	}
 	release, err := n.locks.acquire(ctx, d.ID.UUID, b.ID.UUID)
@@ -150,6 +166,9 @@ func (n *Node) reopen(ctx context.Context, b *dotmesh.Branch) {
 func (s *service) DeleteCommit(ctx context.Context, r dotmesh.CommitRef) error {
 	request := dotmesh.BranchRequest{Dot: r.Dot, Branch: r.Branch}
 	return dotmesh.Wrap("server.DeleteCommit", s.change(ctx, request, mayOwn, func(d *dotmesh.Dot, b *dotmesh.Branch) error {
+		if before, err := s.node.doneBefore(ctx, d.ID, r.Request); before != nil || err != nil {
+			return err
+		}
 		c, err := s.commitOf(ctx, d, b, r.Ref)
 		if err != nil {
 			return err

@@ -36,16 +36,29 @@ func (s *service) Undo(ctx context.Context, r dotmesh.UndoRequest) (dotmesh.Undo
 	if err != nil {
 		return dotmesh.Undone{}, dotmesh.Wrap(op, err)
 	}
+	if before, target := plan.UndoneBy(ops, r.Request); before != nil {
+		return dotmesh.Undone{Op: target, Change: s.node.changedBy(before)}, nil
+	}
 	target, err := plan.Undoable(ops, r.N)
 	if err != nil {
 		return dotmesh.Undone{}, err
 	}
 	done := dotmesh.Undone{Op: target}
 	if tomb != nil {
-		return done, s.undelete(ctx, tomb.ID, target, tomb.Dot.ID)
+		return done, s.undelete(ctx, tomb.ID, target, tomb.Dot.ID, r.Request)
 	}
 	done.Change, err = s.reverse(ctx, r, target)
 	return done, dotmesh.Wrap(op, err)
+}
+
+// changedBy describes what an undo did that was done before: nil where no history changed.
+func (n *Node) changedBy(o *dotmesh.Op) *dotmesh.Changed {
+	b := n.view.branch(o.Branch)
+	d := n.view.dotByID(o.Dot)
+	if o.Stash.IsZero() || b == nil || d == nil {
+		return nil
+	}
+	return &dotmesh.Changed{Branch: n.branchStatus(d, b), Stash: n.view.branch(o.Stash)}
 }
 
 // dotOrTomb returns the id of the dot of that name, or if there is none of the newest
@@ -92,9 +105,9 @@ func (s *service) reverse(ctx context.Context, r dotmesh.UndoRequest, target dot
 		_, err := s.checkout(ctx, request, target.N)
 		return nil, err
 	case dotmesh.VerbDeleteBranch:
-		return nil, s.undelete(ctx, target.Branch.UUID, target, d.ID)
+		return nil, s.undelete(ctx, target.Branch.UUID, target, d.ID, r.Request)
 	case dotmesh.VerbDeleteCommit:
-		return nil, s.undelete(ctx, target.Old.Commit.UUID, target, d.ID)
+		return nil, s.undelete(ctx, target.Old.Commit.UUID, target, d.ID, r.Request)
 	}
 	return s.swingBack(ctx, d, target, r.Request)
 }
@@ -124,7 +137,7 @@ func (s *service) swingBack(ctx context.Context, d *dotmesh.Dot, target dotmesh.
 }
 
 // undelete brings back what a tombstone buried.
-func (s *service) undelete(ctx context.Context, tombstone dotmesh.UUID, target dotmesh.Op, dot dotmesh.DotID) error {
+func (s *service) undelete(ctx context.Context, tombstone dotmesh.UUID, target dotmesh.Op, dot dotmesh.DotID, request dotmesh.UUID) error {
 	if err := s.node.mayChange(ctx); err != nil {
 		return err
 	}
@@ -133,7 +146,7 @@ func (s *service) undelete(ctx context.Context, tombstone dotmesh.UUID, target d
 	}
 	op := dotmesh.Op{
 		Dot: dot, Branch: target.Branch, Name: target.Name, Verb: dotmesh.VerbUndo, Undoes: target.N,
-		By: s.author(), Time: s.node.now().UTC(), New: target.Old,
+		By: s.author(), Time: s.node.now().UTC(), New: target.Old, Request: request,
 	}
 	return s.node.sees(ctx)(s.node.reg.Unbury(ctx, tombstone, op))
 }

@@ -29,3 +29,20 @@ func Undoable(ops []dotmesh.Op, n uint64) (dotmesh.Op, error) {
 	}
 	return dotmesh.Op{}, dotmesh.E(op, dotmesh.NotFound, "nothing is left to undo; \"dm op log\" shows what was done")
 }
+
+// UndoneBy finds the entry that an earlier try of the same undo left in an operation log,
+// and the one that it reversed. The first is nil if there was no such try.
+func UndoneBy(ops []dotmesh.Op, request dotmesh.UUID) (*dotmesh.Op, dotmesh.Op) {
+	for i, o := range ops {
+		if request.IsZero() || o.Request != request || o.Undoes == 0 {
+			continue
+		}
+		for _, target := range ops[i:] {
+			if target.N == o.Undoes {
+				return &ops[i], target
+			}
+		}
+		return &ops[i], dotmesh.Op{N: o.Undoes} // it is older than the log goes back
+	}
+	return nil, dotmesh.Op{}
+}
