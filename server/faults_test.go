@@ -402,6 +402,24 @@ func TestALostRegistryFreezesTheNodeUntilItRecovers(t *testing.T) {
 	w.wantFile(dir, "three")
 }
 
+func TestAnImportThatIsNoRegistryChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.init()
+	w.wantKind(w.Import(t.Context(), nil), dotmesh.Invalid)
+	w.wantLog("Initial commit")
+	entries, err := w.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.commit("later"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Import(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	w.wantLog("later, Initial commit") // the pool has what the older registry lacks
+}
+
 // awaitMirror waits until the pool's copy of the registry mentions all of words.
 func (w *world) awaitMirror(words ...string) {
 	w.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,10 @@ func (s *service) Export(ctx context.Context) ([]dotmesh.Entry, error) {
 func (s *service) Import(ctx context.Context, entries []dotmesh.Entry) error {
 	if err := s.adminOnly(); err != nil {
 		return err
+	}
+	isCluster := func(e dotmesh.Entry) bool { return e.Key == "cluster" }
+	if !slices.ContainsFunc(entries, isCluster) {
+		return dotmesh.E("server.Import", dotmesh.Invalid, "this is no whole registry: it has no cluster record; give what an export printed")
 	}
 	cursor, err := s.node.reg.Import(ctx, entries, true)
 	if err != nil {

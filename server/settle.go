@@ -146,12 +146,3 @@ func (n *Node) carryOut(ctx context.Context, fate plan.Fate, b *dotmesh.Branch, 
 	return nil
 }
 
-// settleMounts mounts what the registry says is attached here and is not mounted yet.
-func (n *Node) settleMounts(ctx context.Context) {
-	for _, a := range n.view.attachmentsOf(n.ID()) {
-		if b := n.view.branch(a.Branch); b != nil {
-			n.takeUp(ctx, b)
-			n.stats.watch(b.ID)
-		}
-	}
-}
