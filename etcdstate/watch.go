@@ -278,7 +278,7 @@ func (r *Registry) StayAlive(ctx context.Context, node dotmesh.NodeID) error {
 	}
 	defer r.leases.Done()
 	for joined.Err() == nil {
-		if err := r.holdLease(joined, r.prefix+verbs.AliveKey(node), string(value)); err != nil {
+		if err := r.holdLease(joined, r.prefix+verbs.AliveKey(node), string(value)); err != nil && joined.Err() == nil {
 			r.log.Warn("lease lost", "node", node, "err", err)
 		}
 		_ = wait(joined, retryTime) // the loop asks the context itself
