@@ -72,7 +72,7 @@ func (n *Node) repoint(ctx context.Context, d *dotmesh.Dot, to *dotmesh.Branch, 
 		n.bindAll(ctx, from, follow)
 		return err
 	}
-	return n.handOver(ctx, from, to, follow)
+	return n.handOver(ctx, from.ID, to, follow)
 }
 
 func heldByAny(a attachment) error {
@@ -104,7 +104,7 @@ func (n *Node) bindAll(ctx context.Context, b *dotmesh.Branch, all []attachment)
 }
 
 // handOver mounts the volumes from their new branch and records it.
-func (n *Node) handOver(ctx context.Context, from, to *dotmesh.Branch, follow []attachment) error {
+func (n *Node) handOver(ctx context.Context, from dotmesh.BranchID, to *dotmesh.Branch, follow []attachment) error {
 	if len(follow) == 0 {
 		return nil
 	}
@@ -117,10 +117,10 @@ func (n *Node) handOver(ctx context.Context, from, to *dotmesh.Branch, follow []
 		}
 	}
 	n.stats.watch(to.ID)
-	if len(n.attachments(from.ID)) > 0 {
+	if len(n.attachments(from)) > 0 {
 		return nil
 	}
-	n.measure(ctx, from.ID, true)
-	n.stats.unwatch(from.ID)
-	return n.cfg.Mounter.Unmount(ctx, n.branchDir(from.ID))
+	n.measure(ctx, from, true)
+	n.stats.unwatch(from)
+	return n.cfg.Mounter.Unmount(ctx, n.branchDir(from))
 }

@@ -11,13 +11,17 @@ import (
 )
 
 // Where things are mounted, below Config.MountDir. Only ids become paths.
+const (
+	branchesDir = "branches"
+	volumesDir  = "volumes"
+)
 
 func (n *Node) branchDir(id dotmesh.BranchID) string {
-	return filepath.Join(n.cfg.MountDir, "branches", id.String())
+	return filepath.Join(n.cfg.MountDir, branchesDir, id.String())
 }
 
 func (n *Node) volumeDir(v dotmesh.Volume) string {
-	return filepath.Join(n.cfg.MountDir, "volumes", dotmesh.UUID{}.Derive(v.String()).String())
+	return filepath.Join(n.cfg.MountDir, volumesDir, dotmesh.UUID{}.Derive(v.String()).String())
 }
 
 func (n *Node) commitDir(id dotmesh.CommitID) string {
@@ -45,6 +49,11 @@ func (s *service) Mount(ctx context.Context, r dotmesh.MountRequest) (dotmesh.Mo
 	defer release()
 	if b, err = s.node.ownBranch(b.ID); err != nil {
 		return dotmesh.Mounted{}, err
+	}
+	if old := s.node.view.attachment(s.node.ID(), r.Volume.String()); old != nil && old.Branch != b.ID {
+		if err := s.node.cfg.Mounter.Unmount(ctx, s.node.volumeDir(r.Volume)); err != nil {
+			return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
+		}
 	}
 	path, err := s.node.mountVolume(ctx, b, r.Volume)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 type dot struct {
 	*node
 	name    dotmesh.DotName
-	request dotmesh.UUID // of the operation under test
+	request dotmesh.UUID            // of the operation under test
 	paths   map[dotmesh.Name]string // where branches are mounted; "" for the current one
 }
 
@@ -34,7 +34,7 @@ type picture struct {
 // branch is a branch in a picture.
 type branch struct {
 	log  string // the messages of its visible commits, newest first
-	tip  string // the word in its newest commit of any kind
+	tip  string // the word in its HEAD; in a stash's newest commit of any kind
 	live string // the word in its mounted volume; "" if it has none
 }
 
@@ -152,7 +152,7 @@ func (d *dot) lookAt(b dotmesh.BranchStatus) (seen branch) {
 	var words []string
 	for _, c := range page.Commits {
 		word := d.readCommit(c.ID)
-		if c.ID == b.Pointer.Tip {
+		if b.Stash == nil && c.ID == b.Pointer.Head || b.Stash != nil && c.ID == b.Pointer.Tip {
 			seen.tip = word
 		}
 		if !c.Visible() {
@@ -230,7 +230,7 @@ func (d *dot) wantToWork() {
 	other.create()
 	other.want(picture{"master", map[string]branch{"master": {log: "Initial commit"}}})
 	got := d.look()
-	if live, word := got.branches[string(got.current)].live, got.branches[string(got.current)]; live != word.tip {
+	if b := got.branches[string(got.current)]; b.live != b.tip {
 		d.Errorf("%s was reset and is %s", d.name, got)
 	}
 }

@@ -82,7 +82,7 @@ func operations() []operation {
 			}},
 			run: undo,
 			after: picture{"master", map[string]branch{
-				"master":         {"two, one, Initial commit", "dirty", "dirty"},
+				"master":         {"two, one, Initial commit", "two", "dirty"},
 				"stash of dirty": {"two, one, Initial commit", "dirty", ""},
 				"stash of again": {"one, Initial commit", "again", ""},
 			}},
@@ -115,7 +115,7 @@ func operations() []operation {
 				return d
 			},
 			run:   undo,
-			after: picture{"master", map[string]branch{"master": {"two, one, Initial commit", "dirty", ""}}},
+			after: picture{"master", map[string]branch{"master": {"two, one, Initial commit", "two", ""}}},
 		},
 		{
 			name:    "checking out",
