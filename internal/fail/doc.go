@@ -11,7 +11,7 @@
 // The actions are kill (SIGKILL to this process, as a crash is), error, panic, hang (for
 // ever), sleep:DURATION and wait:FILE (until there is such a file). With @N the action is
 // taken at the Nth time that the point is reached and at no other; without it, every
-// time. The log gets one line for each time that any point is reached, so that a test can
+// time. The name * stands for every point that has no action of its own. The log gets one line for each time that any point is reached, so that a test can
 // list the points it never came by.
 //
 // DOTMESH_FAILPOINTS=@FILE takes all that from a file, which is read whenever a point is

@@ -64,6 +64,9 @@ type set struct {
 	logPath string
 }
 
+// anyPoint is the name that stands for every point.
+const anyPoint = "*"
+
 // action is what happens at a point; at 0 means every time.
 type action struct {
 	verb  string
@@ -134,7 +137,12 @@ func (s *set) count(name string) (int, action, error) {
 		return 0, action{}, err
 	}
 	s.hits[name]++
-	return s.hits[name], s.actions[name], s.log(name)
+	s.hits[anyPoint]++
+	err := s.log(name)
+	if a, armed := s.actions[name]; armed {
+		return s.hits[name], a, err
+	}
+	return s.hits[anyPoint], s.actions[anyPoint], err
 }
 
 // refresh reads the file, if there is one and its text has changed.

@@ -35,6 +35,21 @@ func TestPointsActAsTheEnvironmentSays(t *testing.T) {
 	}
 }
 
+func TestAStarStandsForEveryPoint(t *testing.T) {
+	s, err := parse("*=error@3;b=sleep:1ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		point string
+		want  bool
+	}{{"a", false}, {"b", false}, {"c", true}, {"a", false}} {
+		if got := errors.Is(s.hit(step.point), ErrInjected); got != step.want {
+			t.Errorf("hit %d, %s: injected = %v, want %v", i+1, step.point, got, step.want)
+		}
+	}
+}
+
 func TestMisspeltFailpointsAreRefused(t *testing.T) {
 	for _, text := range []string{"a", "=kill", "a=explode", "a=kill@0", "a=kill@x", "a=sleep", "a=sleep:x", "a=wait", "a=wait:"} {
 		if s, err := parse(text); err == nil {
