@@ -38,18 +38,14 @@ func (s *Store) Diff(ctx context.Context, from, to dotmesh.Ref) iter.Seq2[dotmes
 }
 
 // diff reads a head where it lies, which is quick, unless it is written to meanwhile.
-func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) (changes []dotmesh.FileChange, err error) {
-	err = s.reading(ctx, "btrfs.Diff", func() (err error) {
-		if changes, err = s.diffBy(ctx, from, to, s.openStill); err == nil || ctx.Err() != nil {
-			return err
+func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) ([]dotmesh.FileChange, error) {
+	return reading(ctx, s, "btrfs.Diff", func() ([]dotmesh.FileChange, error) {
+		changes, err := s.diffBy(ctx, from, to, s.openStill)
+		if err == nil || ctx.Err() != nil {
+			return changes, err
 		}
-		changes, err = s.diffBy(ctx, from, to, s.openCopy)
-		return err
+		return s.diffBy(ctx, from, to, s.openCopy)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return changes, nil
 }
 
 // opener opens a head. What it returns must be called when the head has been read.

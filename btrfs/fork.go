@@ -117,58 +117,51 @@ func (s *Store) makeHead(line dotmesh.LineID, from dotmesh.Ref) error {
 // Live returns the head as a subvolume of the pool's device.
 func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, error) {
 	const op = "btrfs.Live"
-	var d dotmesh.Device
-	err := s.reading(ctx, op, func() (err error) {
+	ready := func() (dotmesh.Device, error) {
 		if _, err := s.line(line); err != nil {
-			return err
+			return dotmesh.Device{}, err
 		}
-		d, err = s.device(head(line))
-		return err
-	})
+		return s.device(head(line))
+	}
+	d, err := reading(ctx, s, op, ready)
 	if !errors.Is(err, dotmesh.NotFound) {
 		return d, err
 	}
-	err = s.changing(ctx, op, func() (err error) {
-		r, err := s.line(line)
-		if err != nil {
-			return err
-		}
-		if d, err = s.device(head(line)); !errors.Is(err, dotmesh.NotFound) {
-			return err
-		}
-		from, err := s.newest(context.WithoutCancel(ctx), line, r)
-		if err != nil {
-			return err
-		}
-		if err := s.makeHead(line, from); err != nil {
-			return err
-		}
-		d, err = s.device(head(line))
-		return err
-	})
-	if err != nil {
+	if err := s.changing(ctx, op, func() error { return s.restoreHead(context.WithoutCancel(ctx), line) }); err != nil {
 		return dotmesh.Device{}, err
 	}
-	return d, nil
+	return reading(ctx, s, op, ready)
+}
+
+// restoreHead makes the head of a line that has none.
+func (s *Store) restoreHead(ctx context.Context, line dotmesh.LineID) error {
+	r, err := s.line(line)
+	if err != nil {
+		return err
+	}
+	if there, err := s.has(head(line)); there || err != nil {
+		return err
+	}
+	from, err := s.newest(ctx, line, r)
+	if err != nil {
+		return err
+	}
+	return s.makeHead(line, from)
 }
 
 // View returns a commit as a subvolume of the pool's device.
-func (s *Store) View(ctx context.Context, r dotmesh.Ref) (d dotmesh.Device, err error) {
-	err = s.reading(ctx, "btrfs.View", func() (err error) {
+func (s *Store) View(ctx context.Context, r dotmesh.Ref) (dotmesh.Device, error) {
+	return reading(ctx, s, "btrfs.View", func() (dotmesh.Device, error) {
 		if r.Commit.IsZero() {
-			return dotmesh.E("", dotmesh.Invalid, "a head is not viewed; name a commit")
+			return dotmesh.Device{}, dotmesh.E("", dotmesh.Invalid, "a head is not viewed; name a commit")
 		}
 		if err := s.committed(r); err != nil {
-			return err
+			return dotmesh.Device{}, err
 		}
-		d, err = s.device(r)
+		d, err := s.device(r)
 		d.ReadOnly = true
-		return err
+		return d, err
 	})
-	if err != nil {
-		return dotmesh.Device{}, err
-	}
-	return d, nil
 }
 
 func (s *Store) device(r dotmesh.Ref) (dotmesh.Device, error) {
@@ -186,8 +179,6 @@ func (s *Store) device(r dotmesh.Ref) (dotmesh.Device, error) {
 // Fence changes nothing: btrfs cannot stop who has a file open, so proving that nobody
 // has is all of it.
 func (s *Store) Fence(ctx context.Context, line dotmesh.LineID, _ bool) (dotmesh.Fencing, error) {
-	return dotmesh.NeedsHolders, s.reading(ctx, "btrfs.Fence", func() error {
-		_, err := s.line(line)
-		return err
-	})
+	_, err := reading(ctx, s, "btrfs.Fence", func() (record, error) { return s.line(line) })
+	return dotmesh.NeedsHolders, err
 }

@@ -39,14 +39,13 @@ type countedCommit struct {
 // tree of all roots, each once and in large pieces: its cost is that of reading them.
 func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error] {
 	return func(yield func(dotmesh.LineInfo, error) bool) {
-		var c *census
-		err := s.reading(ctx, "btrfs.Inventory", func() (err error) {
+		const op = "btrfs.Inventory"
+		c, err := reading(ctx, s, op, func() (*census, error) {
 			if err := s.takeTurn(ctx); err != nil {
-				return err
+				return nil, err
 			}
 			defer s.giveTurn()
-			c, err = s.count(ctx)
-			return err
+			return s.count(ctx)
 		})
 		if err != nil {
 			yield(dotmesh.LineInfo{}, err)
@@ -54,8 +53,8 @@ func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error
 		}
 		f := newFinder(s.lines, smallSearch)
 		for line := range c.shown() {
-			info, err := s.info(ctx, f, c, line)
-			if !yield(info, fault("btrfs.Inventory", err)) || err != nil {
+			info, err := reading(ctx, s, op, func() (dotmesh.LineInfo, error) { return s.info(ctx, f, c, line) })
+			if !yield(info, err) || err != nil {
 				return
 			}
 		}
@@ -63,23 +62,19 @@ func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error
 }
 
 // Line returns one line as Inventory would, without the scan.
-func (s *Store) Line(ctx context.Context, line dotmesh.LineID) (info dotmesh.LineInfo, err error) {
-	err = s.reading(ctx, "btrfs.Line", func() error {
+func (s *Store) Line(ctx context.Context, line dotmesh.LineID) (dotmesh.LineInfo, error) {
+	return reading(ctx, s, "btrfs.Line", func() (dotmesh.LineInfo, error) {
 		r, err := s.line(line)
 		if err != nil {
-			return err
+			return dotmesh.LineInfo{}, err
 		}
-		info = dotmesh.LineInfo{ID: line, Origin: r.Origin}
+		info := dotmesh.LineInfo{ID: line, Origin: r.Origin}
 		if info.Head, err = s.has(head(line)); err != nil {
-			return err
+			return dotmesh.LineInfo{}, err
 		}
 		info.Commits, err = s.commitInfos(ctx, line)
-		return err
+		return info, err
 	})
-	if err != nil {
-		return dotmesh.LineInfo{}, err
-	}
-	return info, nil
 }
 
 // commitInfos leaves out what is being dropped while it looks.

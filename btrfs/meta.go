@@ -115,18 +115,16 @@ func (s *Store) meta(r dotmesh.Ref) ([]byte, error) {
 }
 
 // Meta returns what Snapshot stored with a commit.
-func (s *Store) Meta(ctx context.Context, r dotmesh.Ref) (meta []byte, err error) {
-	err = s.reading(ctx, "btrfs.Meta", func() error {
+func (s *Store) Meta(ctx context.Context, r dotmesh.Ref) ([]byte, error) {
+	return reading(ctx, s, "btrfs.Meta", func() ([]byte, error) {
 		if r.Commit.IsZero() {
-			return dotmesh.E("", dotmesh.Invalid, "a head has no metadata; name a commit")
+			return nil, dotmesh.E("", dotmesh.Invalid, "a head has no metadata; name a commit")
 		}
 		if err := s.committed(r); err != nil {
-			return err
+			return nil, err
 		}
-		meta, err = s.meta(r)
-		return err
+		return s.meta(r)
 	})
-	return meta, err
 }
 
 // metas returns the metadata that lie in the directory with that inode, all at once.

@@ -174,27 +174,28 @@ func (s *Store) KV() dotmesh.KV { return s.kv }
 // Pool says how full the file system is. In a directory on somebody else's file system
 // that is theirs and ours together.
 func (s *Store) Pool(ctx context.Context) (dotmesh.PoolUsage, error) {
-	const op = "btrfs.Pool"
-	var u dotmesh.PoolUsage
-	err := s.reading(ctx, op, func() error {
+	return reading(ctx, s, "btrfs.Pool", func() (dotmesh.PoolUsage, error) {
 		size, free, err := space(s.lines)
 		reserve := s.reserve.amount()
-		u = dotmesh.PoolUsage{Size: size, Free: free + reserve, Reserve: reserve}
-		return err
+		return dotmesh.PoolUsage{Size: size, Free: free + reserve, Reserve: reserve}, err
 	})
-	return u, err
 }
 
-// reading runs f, which only reads and watches ctx itself.
-func (s *Store) reading(ctx context.Context, op string, f func() error) error {
-	if err := ctx.Err(); err != nil {
-		return dotmesh.Wrap(op, err)
+// reading runs f, which leaves nothing changed. A caller whose context ends waits for the
+// disk no longer than a moment.
+func reading[T any](ctx context.Context, s *Store, op string, f func() (T, error)) (T, error) {
+	var got, none T
+	err := s.detached(ctx, op, func() (err error) {
+		got, err = f()
+		return err
+	})
+	switch {
+	case err == nil:
+		return got, nil
+	case ctx.Err() != nil && errors.Is(err, dotmesh.Unknown): // f may still be running
+		return none, dotmesh.Wrap(op, ctx.Err())
 	}
-	if !s.gate.enter() {
-		return closed(op)
-	}
-	defer s.gate.leave()
-	return fault(op, f())
+	return none, err
 }
 
 // changing runs f as the only one that changes lines. f must not give up half-way; a

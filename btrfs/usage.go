@@ -19,44 +19,38 @@ import (
 // Referenced needs a look at every file, and is looked up again only when that took less
 // than a twentieth of the time since it was; with fresh, whenever the head has changed.
 func (s *Store) Usage(ctx context.Context, line dotmesh.LineID, since dotmesh.Ref, fresh bool) (dotmesh.Usage, error) {
-	var u dotmesh.Usage
-	err := s.reading(ctx, "btrfs.Usage", func() (err error) {
+	return reading(ctx, s, "btrfs.Usage", func() (dotmesh.Usage, error) {
 		r, err := s.line(line)
 		if err != nil {
-			return err
+			return dotmesh.Usage{}, err
 		}
 		newest, err := s.newest(ctx, line, r)
 		if err != nil {
-			return err
+			return dotmesh.Usage{}, err
 		}
-		if since.IsZero() {
-			since = newest
-		} else if err := s.committed(since); err != nil {
-			return err
+		from := since
+		if from.IsZero() {
+			from = newest
+		} else if err := s.committed(from); err != nil {
+			return dotmesh.Usage{}, err
 		}
 		state := head(line)
 		there, err := s.has(state)
 		if err != nil {
-			return err
+			return dotmesh.Usage{}, err
 		}
 		if !there {
 			state = newest // nothing can have been written since
 		}
-		u.Dirty = dotmesh.Bytes{AsOf: time.Now(), Exact: fresh || !there}
+		u := dotmesh.Usage{Dirty: dotmesh.Bytes{AsOf: time.Now(), Exact: fresh || !there}}
 		if fresh {
-			if err := s.pool.sync(); err != nil {
-				return err
-			}
+			err = s.pool.sync()
 		}
-		if state.IsZero() {
-			return nil
+		if err == nil && !state.IsZero() {
+			err = s.measure(ctx, state, from, fresh, &u)
 		}
-		return s.measure(ctx, state, since, fresh, &u)
+		return u, err
 	})
-	if err != nil {
-		return dotmesh.Usage{}, err
-	}
-	return u, nil
 }
 
 func (s *Store) measure(ctx context.Context, state, from dotmesh.Ref, fresh bool, u *dotmesh.Usage) error {
