@@ -362,19 +362,6 @@ func (v *view) line(id dotmesh.LineID) *dotmesh.Line {
 	return nil
 }
 
-// linesOf returns the dot's lines, in no order.
-func (v *view) linesOf(dot dotmesh.DotID) []*dotmesh.Line {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	var all []*dotmesh.Line
-	for _, s := range v.lines {
-		if s.line != nil && s.line.Dot == dot {
-			all = append(all, s.line)
-		}
-	}
-	return all
-}
-
 // commits returns what the registry keeps of a line, by Seq. The slice is a copy.
 func (v *view) commits(line dotmesh.LineID) []dotmesh.Commit {
 	v.mu.RLock()
