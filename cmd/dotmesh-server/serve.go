@@ -22,17 +22,18 @@ func serve(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = joinErrors(err, lock.Close()) }()
 
-	store, err := openStorage(ctx, c, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = joinErrors(err, store.Close()) }()
-
+	// etcd starts by itself while the pool is looked through.
 	registry, etcd, err := openRegistry(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = joinErrors(err, registry.Close(), etcd.stop()) }()
+
+	store, err := openStorage(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinErrors(err, store.Close()) }()
 
 	node, err := newNode(c, log, store, registry)
 	if err != nil {
