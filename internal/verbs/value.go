@@ -141,6 +141,23 @@ func fieldOf(v reflect.Value, name string) (reflect.Value, bool) {
 // decode reads a value into record, a pointer. Another format is [dotmesh.Unsupported],
 // anything that cannot be read [dotmesh.Corrupt].
 func decode(key string, value []byte, record any) error {
+	// What encode wrote ends with the format, since the fields are sorted. Only the last
+	// field of the whole object can stand there, so such a value is parsed only once.
+	if !bytes.HasSuffix(value, []byte(formatEnd)) {
+		if err := checkFormat(key, value); err != nil {
+			return err
+		}
+	}
+	if err := json.Unmarshal(value, record); err != nil {
+		return corrupt(key, err)
+	}
+	return nil
+}
+
+// formatEnd is how an object of this format ends when its last field says so.
+const formatEnd = `,"v":1}`
+
+func checkFormat(key string, value []byte) error {
 	var head struct {
 		V *json.Number `json:"v"`
 	}
@@ -153,9 +170,6 @@ func decode(key string, value []byte, record any) error {
 	if head.V.String() != fmt.Sprint(format) {
 		return dotmesh.E("decode value", dotmesh.Unsupported,
 			"%s in the registry has format %s and this program knows %d; a newer Dotmesh wrote it: upgrade this node", clip(key), clip(head.V.String()), format)
-	}
-	if err := json.Unmarshal(value, record); err != nil {
-		return corrupt(key, err)
 	}
 	return nil
 }
