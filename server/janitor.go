@@ -40,6 +40,7 @@ func (n *Node) sweep(ctx context.Context) {
 	for _, t := range n.view.allTombstones() {
 		n.retry(ctx, "tombstone not carried out", t.ID, func() error { return n.collect(ctx, t) })
 	}
+	n.log.Debug("swept", "tombstones", len(n.view.allTombstones()))
 }
 
 func (n *Node) retry(ctx context.Context, what string, id dotmesh.UUID, f func() error) {
