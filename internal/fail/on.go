@@ -41,18 +41,26 @@ var ahead = sync.OnceValue(func() time.Duration {
 // points is read from the environment once, at the first point that is reached: a process
 // keeps its failpoints for life, so that they need no plumbing through the program.
 var points = sync.OnceValue(func() *set {
-	text := os.Getenv("DOTMESH_FAILPOINTS")
-	path, inFile := strings.CutPrefix(text, "@")
-	if inFile {
-		text = ""
-	}
-	s, err := parse(text)
+	s, err := configured(os.Getenv("DOTMESH_FAILPOINTS"))
 	if err != nil {
 		panic(err) // a test with a misspelt failpoint must not pass
 	}
-	s.path, s.logPath = path, os.Getenv("DOTMESH_FAILPOINTS_LOG")
+	s.logPath = os.Getenv("DOTMESH_FAILPOINTS_LOG")
 	return s
 })
+
+// configured returns the failpoints of a text, or of the file that it names.
+func configured(text string) (*set, error) {
+	path, inFile := strings.CutPrefix(text, "@")
+	if !inFile {
+		return parse(text)
+	}
+	s, err := parse("")
+	if err == nil {
+		s.path = path
+	}
+	return s, err
+}
 
 // set is the failpoints of one process.
 type set struct {

@@ -11,7 +11,7 @@ import (
 )
 
 func TestPointsActAsTheEnvironmentSays(t *testing.T) {
-	s, err := parse("a=error@2;b=sleep:1ms;c=error")
+	s, err := configured("a=error@2;b=sleep:1ms;c=error")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +69,10 @@ func TestAFileArmsAProcessThatRuns(t *testing.T) {
 		}
 	}
 	write("")
-	s, err := parse("")
+	s, err := configured("@" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.path = path
 	for _, step := range []struct {
 		text string
 		want bool
