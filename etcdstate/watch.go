@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
 
@@ -15,7 +16,7 @@ import (
 )
 
 const (
-	page      = 1000            // keys of a listing that are in memory at a time
+	page      = 4000            // keys in one page of a listing; etcd counts all that follow for each page
 	probeTime = 5 * time.Second // a watch that heard nothing for this long asks whether etcd is there
 	retryTime = time.Second     // between attempts to reach it again
 )
@@ -90,29 +91,32 @@ func (w *watcher) lost(now head) bool {
 	return w.at == 0 || w.at > now.revision || w.cluster != 0 && w.cluster != now.cluster
 }
 
-// list tells everything there is, page by page at one revision. It leaves out the
-// collections that no watcher is told of and that may be large.
+// list tells everything there is, page by page at one revision.
 func (w *watcher) list(ctx context.Context, now head) error {
 	w.at = 0
+	ctx, cancel := context.WithCancel(ctx)
+	pages := w.pages(ctx, now.revision)
+	defer func() {
+		cancel()
+		for range pages { // until its goroutine has ended
+		}
+	}()
 	u := dotmesh.Update{Reset: true}
-	for _, part := range [][2]string{{"", "branches/"}, {"branches0", "ops/"}, {"ops0", ""}} {
-		end := clientv3.GetPrefixRangeEnd(w.prefix)
-		if part[1] != "" {
-			end = w.prefix + part[1]
+	for p := range pages {
+		var err error
+		if u.Changes, err = w.decode(p); err != nil {
+			return err
 		}
-		for first := w.prefix + part[0]; first != ""; {
-			var err error
-			if u.Changes, first, err = w.page(ctx, first, end, now.revision); err != nil {
-				return err
-			}
-			if len(u.Changes) == 0 {
-				continue
-			}
-			if !w.tell(u) {
-				return nil
-			}
-			u = dotmesh.Update{}
+		if len(u.Changes) == 0 {
+			continue
 		}
+		if !w.tell(u) {
+			return nil
+		}
+		u = dotmesh.Update{}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	w.at = now.revision
 	u.Cursor, u.Changes = dotmesh.Cursor(now.revision), nil
@@ -120,8 +124,43 @@ func (w *watcher) list(ctx context.Context, now head) error {
 	return nil
 }
 
-// page reads the records of one page and says where the next one begins, "" if nowhere.
-func (w *watcher) page(ctx context.Context, first, end string, revision int64) ([]dotmesh.Change, string, error) {
+// answer is what etcd said when it was asked for a page.
+type answer struct {
+	kvs []*mvccpb.KeyValue
+	err error
+}
+
+// pages asks for one page while the last one is being decoded. It leaves out the
+// collections that no watcher is told of and that may be large. It ends after the last
+// page, the first error, or with the context.
+func (w *watcher) pages(ctx context.Context, revision int64) <-chan answer {
+	pages := make(chan answer)
+	go func() {
+		defer close(pages)
+		for _, part := range [][2]string{{"", "branches/"}, {"branches0", "ops/"}, {"ops0", ""}} {
+			end := clientv3.GetPrefixRangeEnd(w.prefix)
+			if part[1] != "" {
+				end = w.prefix + part[1]
+			}
+			for first := w.prefix + part[0]; first != ""; {
+				var a answer
+				a.kvs, first, a.err = w.page(ctx, first, end, revision)
+				select {
+				case pages <- a:
+				case <-ctx.Done():
+					return
+				}
+				if a.err != nil {
+					return
+				}
+			}
+		}
+	}()
+	return pages
+}
+
+// page reads one page and says where the next one begins, "" if nowhere.
+func (w *watcher) page(ctx context.Context, first, end string, revision int64) ([]*mvccpb.KeyValue, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	resp, err := w.client.Get(ctx, first, clientv3.WithRange(end), clientv3.WithLimit(page), clientv3.WithRev(revision))
@@ -130,21 +169,28 @@ func (w *watcher) page(ctx context.Context, first, end string, revision int64) (
 		return nil, "", errAgain
 	case err != nil:
 		return nil, "", w.explain(ctx, err)
+	case !resp.More:
+		return resp.Kvs, "", nil
 	}
-	var changes []dotmesh.Change
-	for _, kv := range resp.Kvs {
+	return resp.Kvs, string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00", nil
+}
+
+// decode returns the records of a page.
+func (w *watcher) decode(a answer) ([]dotmesh.Change, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	changes := make([]dotmesh.Change, 0, len(a.kvs))
+	for _, kv := range a.kvs {
 		change, err := verbs.Told(strings.TrimPrefix(string(kv.Key), w.prefix), kv.Value)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		if change.Record != nil {
 			changes = append(changes, change)
 		}
 	}
-	if !resp.More {
-		return changes, "", nil
-	}
-	return changes, string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00", nil
+	return changes, nil
 }
 
 // follow tells every change after the watcher's place, until the connection or the place
