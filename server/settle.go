@@ -145,4 +145,3 @@ func (n *Node) carryOut(ctx context.Context, fate plan.Fate, b *dotmesh.Branch, 
 	}
 	return nil
 }
-
