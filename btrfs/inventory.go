@@ -36,7 +36,8 @@ type countedCommit struct {
 }
 
 // Inventory scans the tree of the subvolume lines, which holds the directories, and the
-// tree of all roots, each once and in large pieces: its cost is that of reading them.
+// tree of all roots, each once and in large pieces: its cost is that of reading them. The
+// first one after Open, which has scanned them just before, does not scan them again.
 func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error] {
 	return func(yield func(dotmesh.LineInfo, error) bool) {
 		const op = "btrfs.Inventory"
@@ -45,6 +46,10 @@ func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error
 				return nil, err
 			}
 			defer s.giveTurn()
+			if c := s.seen; c != nil {
+				s.seen = nil
+				return c, nil
+			}
 			return s.count(ctx)
 		})
 		if err != nil {

@@ -97,6 +97,7 @@ func (s *Store) serve(ctx context.Context, t *ticket) error {
 	if t.done {
 		return nil
 	}
+	s.seen = nil
 	all := s.queue.takeAll()
 	s.takeSnapshots(context.WithoutCancel(ctx), all)
 	for _, t := range all {

@@ -68,6 +68,7 @@ type Store struct {
 	sizes sizes
 
 	children children // guarded by turn
+	seen     *census  // guarded by turn: what Open has seen, until something changes
 }
 
 // Open opens the pool that c names, makes what is missing, and removes what an earlier
@@ -207,6 +208,7 @@ func (s *Store) changing(ctx context.Context, op string, f func() error) error {
 			return err
 		}
 		defer s.giveTurn()
+		s.seen = nil
 		return s.lending(f)
 	})
 }

@@ -42,8 +42,10 @@ func (s *Store) sweep(ctx context.Context) error {
 			if err := s.destroyLine(ctx, line); err != nil {
 				return err
 			}
+			delete(c.lines, line)
 		}
 	}
+	s.seen = c
 	return s.sweepMetas(c)
 }
 
