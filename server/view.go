@@ -103,12 +103,21 @@ func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Curs
 		v.cursor = u.Cursor
 		if v.coming != nil {
 			check(v.coming.cluster, u.Cursor)
+			v.coming.trim()
 			v.picture, v.coming, v.listed, listed = v.coming, nil, true, true
 		}
 	}
 	close(v.moved)
 	v.moved = make(chan struct{})
 	return listed
+}
+
+// trim gives back the room for more commits that lines got while they were listed. Most of
+// the node's memory are commits, and most lines get no more.
+func (p *picture) trim() {
+	for _, l := range p.lines {
+		l.commits = slices.Clone(l.commits)
+	}
 }
 
 func (p *picture) change(c dotmesh.Change) {
