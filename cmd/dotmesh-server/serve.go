@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/build"
@@ -50,6 +51,7 @@ func serve(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 		Metrics: figures.handler(), Debug: profiles(), Observe: figures.observe,
 	}
 	log.Info("starting", "version", build.Version(), "data", c.DataDir)
+	spareMemory()
 	working := begin(ctx, node.Run)
 	answering := begin(ctx, func(ctx context.Context) error { return gate.Serve(ctx, doors...) })
 	select {
@@ -120,4 +122,13 @@ func openDoors(ctx context.Context, c *Config) ([]api.Door, error) {
 		return nil, joinErrors(err, local.Close())
 	}
 	return []api.Door{local, tcp}, nil
+}
+
+// spareMemory collects garbage sooner than is usual. Most of a node's memory is its picture
+// of the registry, which stays: with 10,000 dots it is worth 50 MB. GOGC has the last word.
+func spareMemory() {
+	const percent = 50
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
