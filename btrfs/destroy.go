@@ -72,9 +72,6 @@ func (s *Store) claim(ctx context.Context, refs ...dotmesh.Ref) (release func(),
 }
 
 func (s *Store) drop(ctx context.Context, refs []dotmesh.Ref) error {
-	if len(refs) == 0 {
-		return nil
-	}
 	if err := s.rememberAll(refs); err != nil {
 		return err
 	}
@@ -123,8 +120,12 @@ func (s *Store) DropHead(ctx context.Context, line dotmesh.LineID) error {
 		if err != nil {
 			return err
 		}
-		if there, err := s.has(head(line)); !there || err != nil {
+		there, err := s.has(head(line))
+		if err != nil {
 			return err
+		}
+		if !there { // perhaps destroyed by a call that failed after that
+			return s.pool.sync()
 		}
 		release, err := s.claim(ctx, head(line))
 		if err != nil {
@@ -143,6 +144,9 @@ func (s *Store) DropHead(ctx context.Context, line dotmesh.LineID) error {
 			return err
 		}
 		if err := s.destroyTree(context.WithoutCancel(ctx), s.at(head(line))); err != nil {
+			return err
+		}
+		if err := fail.Point("btrfs.drop-head.before-sync"); err != nil {
 			return err
 		}
 		return s.pool.sync()

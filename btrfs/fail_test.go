@@ -18,7 +18,7 @@ import (
 var failpoints = []string{
 	"btrfs.fork.after-record", "btrfs.head.before-ioctl", "btrfs.head.after-ioctl", "btrfs.head.before-sync",
 	"btrfs.snapshot.after-meta", "btrfs.snapshot.before-ioctl", "btrfs.snapshot.after-ioctl",
-	"btrfs.drop.before-ioctl", "btrfs.drop.before-sync", "btrfs.drop-head.before-ioctl",
+	"btrfs.drop.before-ioctl", "btrfs.drop.before-sync", "btrfs.drop-head.before-ioctl", "btrfs.drop-head.before-sync",
 	"btrfs.destroy.after-mark", "btrfs.destroy.before-sync",
 }
 
@@ -88,5 +88,24 @@ func TestAFailureAtAnyPointIsReportedAndCanBeRetried(t *testing.T) {
 				t.Errorf("the process said %q", said)
 			}
 		})
+	}
+}
+
+func TestWhatWasDoneAtTheSecondTryIsDurable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pool")
+	points := filepath.Join(t.TempDir(), "points")
+	if err := os.WriteFile(points, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said, kill := startChild(t, "retries", file, "DOTMESH_FAILPOINTS=@"+points)
+	kill()
+	if said != "ready\n" {
+		t.Fatal(said)
+	}
+	for i, r := range retries() {
+		s := open(t, btrfs.Config{File: fmt.Sprint(file, i), Size: poolSize})
+		if err := r.done(t.Context(), s); err != nil {
+			t.Errorf("after %s: %v", r.point, err)
+		}
 	}
 }

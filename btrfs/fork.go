@@ -36,8 +36,9 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 		if there && (!found || r.Origin != origin) {
 			return dotmesh.E("", dotmesh.Exists, "line %s is there with another origin", line)
 		}
-		if there {
-			return nil
+		if there { // perhaps made by a call that failed after that
+			s.children.add(origin, line)
+			return s.pool.sync()
 		}
 		return s.fork(line, origin)
 	})

@@ -93,18 +93,15 @@ func TestAMountInAThreadsOwnNamespaceIsSeen(t *testing.T) {
 	}
 	mounted, done, ended := make(chan error), make(chan struct{}), make(chan struct{})
 	dir := t.TempDir()
-	runtime.LockOSThread() // so that it is another thread than the main one, or this is
-	defer runtime.UnlockOSThread()
-	go func() {
+	go onThread(func() {
 		defer close(ended)
-		runtime.LockOSThread() // never unlocked: the thread and its namespace end here
 		mounted <- errors.Join(
 			unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS),
 			unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""),
 			unix.Mount(d.Source, dir, d.FSType, 0, d.Data),
 		)
 		<-done
-	}()
+	})
 	if err := <-mounted; err != nil {
 		t.Fatal(err)
 	}
@@ -113,4 +110,21 @@ func TestAMountInAThreadsOwnNamespaceIsSeen(t *testing.T) {
 	}
 	close(done)
 	<-ended
+}
+
+// onThread runs f on a thread that ends with it. It is never the main thread, whose mount
+// namespace is what the whole process sees as its own.
+func onThread(f func()) {
+	runtime.LockOSThread() // not unlocked, so the thread goes too
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onThread(f)
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }

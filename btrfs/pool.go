@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +42,20 @@ func (p *pool) path(parts ...string) string {
 
 // sync makes everything in the file system durable.
 func (p *pool) sync() error { return syncAll(p.dir) }
+
+// room returns how many bytes the pool can still take, when it has used so many of those
+// that the disk has given to its file.
+func (p *pool) room(used int64) (int64, error) {
+	if p.lock == p.dir {
+		return math.MaxInt64, nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(p.lock.Fd()), &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	_, free, err := space(p.lock)
+	return free + max(st.Blocks*512-used, 0), err
+}
 
 // close lets go of the pool; a file's loop device goes with the last mount of it.
 func (p *pool) close() error {

@@ -116,16 +116,32 @@ func (w wish) ref() dotmesh.Ref { return dotmesh.Ref{Line: w.request.Line, Commi
 
 // takeSnapshots fills in the results of all tickets.
 func (s *Store) takeSnapshots(ctx context.Context, tickets []*ticket) {
-	var wishes []wish
+	var wishes, there []wish
 	for _, t := range tickets {
 		for i := range t.requests {
 			w := wish{&t.requests[i], &t.results[i]}
-			if w.result.GUID, w.result.Err = s.existing(w.request); w.result.Err == nil && w.result.GUID == "" {
+			switch w.result.GUID, w.result.Err = s.existing(w.request); {
+			case w.result.GUID != "":
+				there = append(there, w)
+			case w.result.Err == nil:
 				wishes = append(wishes, w)
 			}
 		}
 	}
 	s.takeAtOnce(ctx, wishes)
+	s.settle(there)
+}
+
+// settle makes durable what was there already: it may be of a call that failed.
+func (s *Store) settle(there []wish) {
+	if len(there) == 0 {
+		return
+	}
+	if err := s.pool.sync(); err != nil {
+		for _, w := range there {
+			w.result.GUID, w.result.Err = "", fault("btrfs.Snapshot", err)
+		}
+	}
 }
 
 // takeAtOnce takes the snapshots of different lines together, and those of one line in the

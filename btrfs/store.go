@@ -172,13 +172,19 @@ func (s *Store) Caps() dotmesh.Caps {
 // KV returns the memory in this pool. Its buckets "store/…" are the store's own.
 func (s *Store) KV() dotmesh.KV { return s.kv }
 
-// Pool says how full the file system is. In a directory on somebody else's file system
-// that is theirs and ours together.
+// Pool says how full the file system is, and no more than the disk below a sparse file
+// has room for. In a directory on somebody else's file system that is theirs and ours
+// together.
 func (s *Store) Pool(ctx context.Context) (dotmesh.PoolUsage, error) {
 	return reading(ctx, s, "btrfs.Pool", func() (dotmesh.PoolUsage, error) {
 		size, free, err := space(s.lines)
+		if err != nil {
+			return dotmesh.PoolUsage{}, err
+		}
 		reserve := s.reserve.amount()
-		return dotmesh.PoolUsage{Size: size, Free: free + reserve, Reserve: reserve}, err
+		room, err := s.pool.room(size - free - reserve)
+		free = min(free+reserve, max(room, 0))
+		return dotmesh.PoolUsage{Size: size, Free: free, Reserve: min(reserve, free)}, err
 	})
 }
 
