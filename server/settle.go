@@ -9,7 +9,9 @@ import (
 )
 
 // settle finishes or clears away what an earlier run left half done. It runs before calls
-// are served, and not at all while the node is frozen: then nothing may be destroyed.
+// are served, and not at all while the node is frozen: then nothing may be destroyed. What
+// cannot be settled is logged and left as it is, for one branch must not keep the others
+// from being served.
 func (n *Node) settle(ctx context.Context) error {
 	if n.mayChangeNow() != nil {
 		return nil
@@ -40,23 +42,36 @@ func (n *Node) settleSwings(ctx context.Context) error {
 		return err
 	}
 	for _, a := range all {
-		if a.Phase == swinging {
-			if err := n.askAgain(ctx, a.Branch); err != nil {
-				return err
-			}
+		if err := n.settleSwing(ctx, a); err != nil {
+			n.log.Error("branch not mounted until its last change is known", "branch", a.Branch, "err", err)
 		}
-		b := n.view.branch(a.Branch)
-		if b == nil || b.Pointer.Master != n.ID() || b.Stash != nil {
-			continue
-		}
-		if a.Phase == mine && a.Line == b.Pointer.Line && a.Epoch == b.Pointer.Epoch {
-			continue
-		}
-		if err := n.own(b); err != nil {
+	}
+	return ctx.Err()
+}
+
+// settleSwing makes the node's note of one branch agree with the registry. Where the note
+// says that this node writes to another line, whatever is mounted of that goes first: an
+// application must not go on writing where no commit will look.
+func (n *Node) settleSwing(ctx context.Context, a authority) error {
+	if a.Phase == swinging {
+		if err := n.askAgain(ctx, a.Branch); err != nil {
 			return err
 		}
 	}
-	return nil
+	b := n.view.branch(a.Branch)
+	if b == nil || b.Pointer.Master != n.ID() || b.Stash != nil {
+		return nil
+	}
+	if a.Phase == mine && a.Line == b.Pointer.Line && a.Epoch == b.Pointer.Epoch {
+		return nil
+	}
+	if a.Line != b.Pointer.Line {
+		n.log.Warn("the registry has the branch on another line", "branch", b.ID, "line", a.Line, "registered", b.Pointer.Line)
+		if err := n.letGo(ctx, b); err != nil {
+			return err
+		}
+	}
+	return n.own(b)
 }
 
 // settleIntents destroys the lines that were forked for something that never happened.
@@ -96,42 +111,62 @@ func (n *Node) settleSnapshots(ctx context.Context) error {
 			continue
 		}
 		b := n.view.branch(line.Owner)
-		if b == nil || b.Pointer.Master != n.ID() {
+		if b == nil || b.Pointer.Master != n.ID() || n.buried(b) || n.view.dotByID(b.Dot) == nil {
 			continue
 		}
 		if err := n.settleLine(ctx, b, info); err != nil {
-			return err
+			n.log.Error("snapshots not judged", "line", info.ID, "branch", b.ID, "err", err)
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
+// settleLine judges the snapshots of one line.
 func (n *Node) settleLine(ctx context.Context, b *dotmesh.Branch, info dotmesh.LineInfo) error {
-	known := map[dotmesh.CommitID]bool{}
-	for _, c := range n.view.commits(info.ID) {
-		known[c.ID] = true
-	}
 	for _, have := range info.Commits {
-		if known[have.ID] || n.view.tombstone(have.ID.UUID) != nil {
+		if _, known := n.view.lineOf(have.ID); known || n.view.tombstone(have.ID.UUID) != nil {
 			continue
 		}
 		c, err := decodeCommit(have)
 		if err != nil {
 			return err
 		}
-		fate := plan.Judge(&c, n.view.branch(b.ID), n.view.commits(info.ID))
-		if err := n.carryOut(ctx, fate, n.view.branch(b.ID), &c); err != nil {
+		if b, err = n.branchNow(b.ID); err != nil {
+			return err
+		}
+		fate, err := n.judgeSnapshot(&c, b)
+		if err == nil {
+			err = n.carryOut(ctx, fate, b, &c)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (n *Node) judgeSnapshot(c *dotmesh.Commit, b *dotmesh.Branch) (plan.Fate, error) {
+	condemned, err := n.mem.isCondemned(c.ID)
+	if err != nil || condemned {
+		return plan.Remove, err
+	}
+	others := n.view.commits(c.Line)
+	for _, t := range n.view.allTombstones() {
+		if t.Commit != nil && t.Commit.Line == c.Line {
+			others = append(others, *t.Commit)
+		}
+	}
+	return plan.Judge(c, b, others), nil
+}
+
 func (n *Node) carryOut(ctx context.Context, fate plan.Fate, b *dotmesh.Branch, c *dotmesh.Commit) error {
 	switch fate {
 	case plan.Remove:
 		n.log.Info("removing a snapshot that was never registered", "commit", c.ID, "line", c.Line)
-		return n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.ID})
+		if err := n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.ID}); err != nil {
+			return err
+		}
+		return n.mem.pardon(c.ID)
 	case plan.Complete:
 		n.log.Info("completing a commit that was cut off", "commit", c.ID, "line", c.Line)
 		r := dotmesh.Registration{Branch: b.ID, Expect: b.Pointer, Commit: *c}
