@@ -47,6 +47,30 @@ func (n *Node) ownBranch(id dotmesh.BranchID) (*dotmesh.Branch, error) {
 	return b, nil
 }
 
+// mayWrite returns nil if the node's own memory agrees that it writes to the branch on the
+// line that the registry says. Where it does not, what is mounted may be another line, and
+// a commit would not hold what was written.
+func (n *Node) mayWrite(b *dotmesh.Branch) error {
+	a, ok, err := n.mem.authority(b.ID)
+	if err != nil {
+		return err
+	}
+	if !ok || a.Phase != mine || a.Line != b.Pointer.Line {
+		return dotmesh.E("server.mayWrite", dotmesh.Conflict,
+			"what this node has of branch %s is not what the registry says; unmount it everywhere and restart the server", b.Name)
+	}
+	return nil
+}
+
+// branchNow returns the branch as the registry has it now. It can be gone in the middle of
+// a call: the registry may have been emptied.
+func (n *Node) branchNow(id dotmesh.BranchID) (*dotmesh.Branch, error) {
+	if b := n.view.branch(id); b != nil {
+		return b, nil
+	}
+	return nil, dotmesh.E("server.branchNow", dotmesh.Unknown, "the branch is not in the registry any more; look at it with \"dm list\" before you go on")
+}
+
 func (n *Node) buried(b *dotmesh.Branch) bool {
 	t := n.view.tombstone(b.ID.UUID)
 	return t != nil && t.Kind == dotmesh.BuriedBranch
@@ -74,8 +98,8 @@ func (s *service) branchOf(d *dotmesh.Dot, name dotmesh.Name) (*dotmesh.Branch, 
 	return nil, dotmesh.E("server.Branch", dotmesh.NotFound, `no branch called %q in %s; "dm branch" shows its branches`, string(name), d.Name)
 }
 
-// change takes the locks, checks that the node may change things, and runs f on the branch
-// as it is then.
+// change takes the branch's lock, checks that the node may change things, and runs f on
+// the branch as it is then.
 func (s *service) change(ctx context.Context, r dotmesh.BranchRequest, need right, f func(*dotmesh.Dot, *dotmesh.Branch) error) error {
 	d, err := s.dot(r.Dot, need)
 	if err != nil {
@@ -93,10 +117,26 @@ func (s *service) change(ctx context.Context, r dotmesh.BranchRequest, need righ
 	if err := s.node.mayChange(ctx); err != nil {
 		return err
 	}
-	if b, err = s.node.ownBranch(b.ID); err != nil {
+	if d, err = s.dot(r.Dot, need); err != nil { // rights may have gone while it waited
+		return err
+	}
+	if b, err = s.node.writable(ctx, b.ID); err != nil {
 		return err
 	}
 	return f(d, b)
+}
+
+// writable returns the branch as it is now, with its last swing finished, if this node may
+// write to it. The caller holds the branch's lock.
+func (n *Node) writable(ctx context.Context, id dotmesh.BranchID) (*dotmesh.Branch, error) {
+	if err := n.finish(ctx, id); err != nil {
+		return nil, err
+	}
+	b, err := n.ownBranch(id)
+	if err != nil {
+		return nil, err
+	}
+	return b, n.mayWrite(b)
 }
 
 // sees returns a function that takes what a registry verb returned and waits until the

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"unicode"
 	"unicode/utf8"
@@ -26,7 +27,7 @@ func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.
 	}
 	request := dotmesh.BranchRequest{Dot: r.Dot, Branch: r.Branch}
 	err := s.change(ctx, request, mayWrite, func(d *dotmesh.Dot, b *dotmesh.Branch) error {
-		if done, err := s.node.madeBefore(b, &c); done || err != nil {
+		if done, err := s.node.madeBefore(ctx, b, &c); done || err != nil {
 			return err
 		}
 		return s.node.commit(ctx, b, &c, s.op(d, b, dotmesh.VerbCommit, c.ID.UUID))
@@ -55,20 +56,60 @@ func checkCommit(c *dotmesh.Commit) error {
 }
 
 // madeBefore finds what an earlier try of the same request made, and puts it into c. An id
-// means one commit, so one that is in use for anything else is refused.
-func (n *Node) madeBefore(b *dotmesh.Branch, c *dotmesh.Commit) (bool, error) {
-	line, ok := n.view.lineOf(c.ID)
-	if !ok {
-		return false, nil
+// means one commit for ever, so one that is in use for anything else is refused.
+func (n *Node) madeBefore(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit) (bool, error) {
+	have, err := n.commitWithID(ctx, b, c.ID)
+	if err != nil || have == nil {
+		return false, err
 	}
-	for _, have := range n.view.commits(line) {
-		if line == b.Pointer.Line && have.ID == c.ID &&
-			have.Message == c.Message && have.Author == c.Author && maps.Equal(have.Metadata, c.Metadata) {
-			*c = have
-			return true, nil
-		}
+	if have.Line == b.Pointer.Line && n.view.tombstone(have.ID.UUID) == nil &&
+		have.Message == c.Message && have.Author == c.Author && maps.Equal(have.Metadata, c.Metadata) {
+		*c = *have
+		return true, nil
 	}
 	return false, dotmesh.E("server.madeBefore", dotmesh.Exists, "commit %s exists already, with another message, metadata or branch", c.ID)
+}
+
+// commitWithID returns the commit that has an id: one of those that the registry keeps, a
+// deleted one, or one of the branch's line that only the pool still has. It returns nil
+// for an id that is free, and for a snapshot that was never registered.
+func (n *Node) commitWithID(ctx context.Context, b *dotmesh.Branch, id dotmesh.CommitID) (*dotmesh.Commit, error) {
+	if t := n.view.tombstone(id.UUID); t != nil && t.Commit != nil {
+		return t.Commit, nil
+	}
+	if line, ok := n.view.lineOf(id); ok {
+		for _, c := range n.view.commits(line) {
+			if c.ID == id {
+				return &c, nil
+			}
+		}
+	}
+	have, err := n.snapshotWithID(ctx, dotmesh.Ref{Line: b.Pointer.Line, Commit: id})
+	if have == nil || err != nil || have.Seq > b.Pointer.Seq {
+		return nil, err
+	}
+	for c, err := range n.lineHistory(ctx, tipOf(b)) {
+		if err != nil {
+			return nil, err
+		}
+		if c.ID == id {
+			return &c, nil
+		}
+	}
+	return nil, nil
+}
+
+// snapshotWithID returns the record of a snapshot in the pool, registered or not, or nil.
+func (n *Node) snapshotWithID(ctx context.Context, ref dotmesh.Ref) (*dotmesh.Commit, error) {
+	meta, err := n.store.Meta(ctx, ref)
+	if dotmesh.KindOf(err) == dotmesh.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeCommit(dotmesh.CommitInfo{ID: ref.Commit, Meta: meta})
+	return &c, err
 }
 
 // commit makes c the branch's newest commit. The caller holds the branch's lock. On
@@ -100,27 +141,21 @@ func (n *Node) commit(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit,
 		return err
 	}
 	n.stats.clean(b.ID, n.now())
-	n.trim(ctx, b.Dot, c.Line)
+	n.trim(ctx, b)
 	return nil
 }
 
 // resume looks for the snapshot that an earlier try of the same request left when its
 // outcome was unknown. One that still follows the tip is what the request made: its record
-// is taken as it is. One that does not is from a history that went on without it.
+// is taken as it is. One that does not is from a history that went on without it; madeBefore
+// has made sure that it was never registered.
 func (n *Node) resume(ctx context.Context, c *dotmesh.Commit) error {
-	meta, err := n.store.Meta(ctx, dotmesh.Ref{Line: c.Line, Commit: c.ID})
-	if dotmesh.KindOf(err) == dotmesh.NotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	have, err := decodeCommit(dotmesh.CommitInfo{ID: c.ID, Meta: meta})
-	if err != nil {
+	have, err := n.snapshotWithID(ctx, dotmesh.Ref{Line: c.Line, Commit: c.ID})
+	if err != nil || have == nil {
 		return err
 	}
 	if have.Seq == c.Seq && have.Parent == c.Parent {
-		*c = have
+		*c = *have
 		return nil
 	}
 	return n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.ID})
@@ -147,7 +182,7 @@ func (n *Node) unmake(ctx context.Context, c *dotmesh.Commit, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
 	if err := n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.ID}); err != nil {
-		n.log.Warn("unregistered snapshot left behind", "commit", c.ID, "line", c.Line, "err", err)
+		n.log.Warn("unregistered snapshot left behind", "commit", c.ID, "line", c.Line, "err", errors.Join(err, n.mem.condemn(c.ID)))
 	}
 }
 
@@ -158,8 +193,8 @@ func (n *Node) closing(ctx context.Context, b *dotmesh.Branch, why string) (*dot
 	if err := fail.Point("closing.before-flush"); err != nil {
 		return b, err
 	}
-	usage, err := n.store.Usage(ctx, b.Pointer.Line, dotmesh.Ref{}, true)
-	if err != nil || usage.Dirty.Bytes == 0 {
+	dirty, err := n.dirty(ctx, b)
+	if err != nil || dirty == 0 {
 		return b, err
 	}
 	c := dotmesh.Commit{
@@ -169,25 +204,44 @@ func (n *Node) closing(ctx context.Context, b *dotmesh.Branch, why string) (*dot
 	if err := n.commit(ctx, b, &c, dotmesh.Op{}); err != nil {
 		return b, err
 	}
-	return n.view.branch(b.ID), nil
+	return n.branchNow(b.ID)
+}
+
+// dirty returns how much the branch's head holds beyond its registered tip, flushed first.
+// The pool's newest snapshot would not do: it may be one that was never registered.
+func (n *Node) dirty(ctx context.Context, b *dotmesh.Branch) (int64, error) {
+	tip, err := n.commitAt(ctx, tipOf(b))
+	if err != nil {
+		return 0, err
+	}
+	usage, err := n.store.Usage(ctx, b.Pointer.Line, dotmesh.Ref{Line: tip.Line, Commit: tip.ID}, true)
+	return usage.Dirty.Bytes, err
 }
 
 // trim removes the records of a line's older commits from the registry once there are
 // twice as many as it keeps, and with them all but the newest entries of the dot's
-// operation log. The pool has the commits.
-func (n *Node) trim(ctx context.Context, dot dotmesh.DotID, line dotmesh.LineID) {
+// operation log. The pool has the commits; its snapshots are judged first, since only the
+// registry's records tell a commit from a snapshot that was never registered.
+func (n *Node) trim(ctx context.Context, b *dotmesh.Branch) {
+	line := b.Pointer.Line
 	if n.view.countCommits(line) < trimAt {
 		return
 	}
-	commits := n.view.commits(line)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
-	err := n.reg.TrimCommits(ctx, line, commits[len(commits)-keepCommits].Seq)
+	info, err := n.store.Line(ctx, line)
 	if err == nil {
-		err = n.trimOps(ctx, dot)
+		err = n.settleLine(ctx, b, info)
+	}
+	if err == nil {
+		commits := n.view.commits(line)
+		err = n.reg.TrimCommits(ctx, line, commits[len(commits)-keepCommits].Seq)
+	}
+	if err == nil {
+		err = n.trimOps(ctx, b.Dot)
 	}
 	if err != nil {
-		n.log.Warn("old records stay in the registry", "dot", dot, "line", line, "err", err)
+		n.log.Warn("old records stay in the registry", "dot", b.Dot, "line", line, "err", err)
 	}
 }
 

@@ -17,7 +17,7 @@ func (s *service) CreateDot(ctx context.Context, r dotmesh.CreateDot) (dotmesh.D
 	if err := s.mayCreateIn(r.Dot.Namespace); err != nil {
 		return dotmesh.DotStatus{}, err
 	}
-	id := requestID(r.Request).Derive("dot")
+	id := requestID(r.Request).Derive("dot " + string(r.Dot.Namespace) + "/" + string(r.Dot.Name))
 	release, err := n.locks.acquire(ctx, id)
 	if err != nil {
 		return dotmesh.DotStatus{}, err
@@ -29,14 +29,14 @@ func (s *service) CreateDot(ctx context.Context, r dotmesh.CreateDot) (dotmesh.D
 	if err := n.mayChange(ctx); err != nil {
 		return dotmesh.DotStatus{}, err
 	}
-	if n.view.dot(r.Dot) != nil {
+	if n.view.dot(r.Dot) != nil || n.view.branch(dotmesh.BranchID{UUID: id}) != nil {
 		return dotmesh.DotStatus{}, dotmesh.E(op, dotmesh.Exists, "%s exists already", r.Dot)
 	}
 	c := s.newDot(r, id)
 	if err := n.create(ctx, c); err != nil {
 		return dotmesh.DotStatus{}, dotmesh.Wrap(op, err)
 	}
-	return n.dotStatus(n.view.dotByID(c.Dot.ID)), nil
+	return n.dotStatus(c.Dot), nil
 }
 
 // newDot decides what a new dot consists of.
@@ -78,20 +78,20 @@ func (s *service) CreateBranch(ctx context.Context, r dotmesh.CreateBranch) (dot
 	if r.Name == "" {
 		return dotmesh.BranchStatus{}, dotmesh.E(op, dotmesh.Invalid, "a new branch needs a name")
 	}
-	request := requestID(r.From.Request)
+	request := requestID(r.From.Request).Derive("in " + d.ID.String() + " " + string(r.Name))
 	branch := dotmesh.BranchID{UUID: request.Derive("branch")}
 	release, err := n.locks.acquire(ctx, d.ID.UUID)
 	if err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
 	defer release()
-	if b := n.view.branch(branch); b != nil && b.Name == r.Name {
+	if b := n.view.branch(branch); b != nil && !n.buried(b) {
 		return n.branchStatus(d, b), nil
 	}
 	if err := n.mayChange(ctx); err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
-	if n.view.branchNamed(d.ID, r.Name) != nil {
+	if n.view.branchNamed(d.ID, r.Name) != nil || n.view.branch(branch) != nil {
 		return dotmesh.BranchStatus{}, dotmesh.E(op, dotmesh.Exists, "Branch already exists: %s", r.Name)
 	}
 	from, commit, err := s.resolve(ctx, r.From, mayWrite)
@@ -116,7 +116,11 @@ func (s *service) CreateBranch(ctx context.Context, r dotmesh.CreateBranch) (dot
 		return dotmesh.BranchStatus{}, dotmesh.Wrap(op, err)
 	}
 	n.stats.forked(branch, from.ID, n.now())
-	return n.branchStatus(d, n.view.branch(branch)), nil
+	made, err := n.branchNow(branch)
+	if err != nil {
+		return dotmesh.BranchStatus{}, err
+	}
+	return n.branchStatus(d, made), nil
 }
 
 // pointerAt returns the pointer of a branch whose line was just forked from commit c.
@@ -154,6 +158,9 @@ func (n *Node) create(ctx context.Context, c dotmesh.Creation) error {
 		return err
 	}
 	n.stats.clean(c.Branch.ID, n.now())
+	if err := n.mem.settled([]dotmesh.LineID{c.Line.ID}, nil); err != nil {
+		n.log.Warn("the note of a finished fork stays", "line", c.Line.ID, "err", err)
+	}
 	return nil
 }
 

@@ -38,34 +38,82 @@ func (n *Node) history(ctx context.Context, tip dotmesh.Tip) iter.Seq2[dotmesh.C
 }
 
 // lineHistory yields the commits of one line from the given one down. It yields nothing if
-// the line has none yet and the commit is its origin's. What the registry no longer keeps
-// is read from the pool.
+// that one is not on this line but on its origin. What the registry no longer keeps is
+// read from the pool, when the walk comes to it.
 func (n *Node) lineHistory(ctx context.Context, from dotmesh.Tip) iter.Seq2[dotmesh.Commit, error] {
 	return func(yield func(dotmesh.Commit, error) bool) {
-		seen := false
-		commits := n.view.commits(from.Line)
-		for range 2 {
-			for _, c := range slices.Backward(commits) {
-				seen = seen || c.ID == from.Commit
-				if seen && !yield(c, nil) {
-					return
-				}
-			}
-			if len(commits) == 0 || commits[0].Seq == 1 {
+		known := n.view.commits(from.Line)
+		part := run(known, from.Commit)
+		for _, c := range part {
+			if !yield(c, nil) {
 				return
 			}
-			var err error
-			if commits, err = n.pooledCommits(ctx, from.Line, commits[0].Seq); err != nil {
-				yield(dotmesh.Commit{}, err)
+		}
+		if len(part) > 0 {
+			from.Commit = part[len(part)-1].ID
+		}
+		if n.endsThere(from.Line, part) {
+			return
+		}
+		pooled, err := n.pooledCommits(ctx, from.Line)
+		if err != nil {
+			yield(dotmesh.Commit{}, err)
+			return
+		}
+		for _, c := range plan.Chain(merge(known, pooled), from.Commit) {
+			if len(part) > 0 && c.ID == from.Commit {
+				continue // yielded already
+			}
+			if !yield(c, nil) {
 				return
 			}
 		}
 	}
 }
 
-// pooledCommits reads a line's commits below seq from this node's pool, by Seq. Deleted
-// ones that are still there are left out.
-func (n *Node) pooledCommits(ctx context.Context, line dotmesh.LineID, below uint64) ([]dotmesh.Commit, error) {
+// run returns the commits from tip down to the first one whose parent is not among them.
+func run(commits []dotmesh.Commit, tip dotmesh.CommitID) []dotmesh.Commit {
+	var part []dotmesh.Commit
+	for _, c := range slices.Backward(commits) { // by Seq, so each parent comes later
+		if c.ID == tip {
+			part = append(part, c)
+			tip = c.Parent
+		}
+	}
+	return part
+}
+
+// endsThere reports whether nothing of a line can be below the part of its history that the
+// registry's records tell.
+func (n *Node) endsThere(id dotmesh.LineID, part []dotmesh.Commit) bool {
+	if len(part) > 0 {
+		return part[len(part)-1].Seq == 1
+	}
+	line := n.view.line(id)
+	if line == nil {
+		return true
+	}
+	owner := n.view.branch(line.Owner)
+	return owner == nil || owner.Pointer.Line != id || owner.Pointer.Seq == 0
+}
+
+// merge returns known and those of more that are not in it.
+func merge(known, more []dotmesh.Commit) []dotmesh.Commit {
+	has := map[dotmesh.CommitID]bool{}
+	for i := range known {
+		has[known[i].ID] = true
+	}
+	for _, c := range more {
+		if !has[c.ID] {
+			known = append(known, c)
+		}
+	}
+	return known
+}
+
+// pooledCommits reads a line's commits from this node's pool. Deleted ones that are still
+// there are left out.
+func (n *Node) pooledCommits(ctx context.Context, line dotmesh.LineID) ([]dotmesh.Commit, error) {
 	info, err := n.store.Line(ctx, line)
 	if err != nil {
 		return nil, err
@@ -76,11 +124,10 @@ func (n *Node) pooledCommits(ctx context.Context, line dotmesh.LineID, below uin
 		if err != nil {
 			return nil, err
 		}
-		if c.Seq < below && n.view.tombstone(c.ID.UUID) == nil {
+		if n.view.tombstone(c.ID.UUID) == nil {
 			all = append(all, c)
 		}
 	}
-	slices.SortFunc(all, func(a, b dotmesh.Commit) int { return cmp.Compare(a.Seq, b.Seq) })
 	return all, nil
 }
 
@@ -96,7 +143,10 @@ func decodeCommit(info dotmesh.CommitInfo) (dotmesh.Commit, error) {
 // commitAt returns the record of the commit that a tip names.
 func (n *Node) commitAt(ctx context.Context, tip dotmesh.Tip) (dotmesh.Commit, error) {
 	for c, err := range n.history(ctx, tip) {
-		return c, err
+		if err != nil || c.ID == tip.Commit {
+			return c, err
+		}
+		break
 	}
 	return dotmesh.Commit{}, dotmesh.E("server.commitAt", dotmesh.NotFound, "commit %s is not there any more", tip.Commit)
 }

@@ -15,6 +15,7 @@ const (
 	bucketIntents   = "intents"   // line id -> intent: lines that were forked and may not be registered yet
 	bucketMounts    = "mounts"    // volume -> attachment: what to mount again without the registry
 	bucketMirror    = "mirror"    // record key -> record: the registry as last seen
+	bucketCondemned = "condemned" // commit id -> nothing: snapshots of commits that failed and could not be dropped
 )
 
 const (
@@ -95,6 +96,48 @@ func (m memory) putAuthority(a authority, i intent) error {
 			}
 		}
 		return putJSON(tx, bucketAuthority, a.Branch.String(), a)
+	}))
+}
+
+// intend notes that a line is about to be forked.
+func (m memory) intend(i intent) error {
+	return dotmesh.Wrap("note the fork", m.kv.Update(func(tx dotmesh.KVWriter) error {
+		return putJSON(tx, bucketIntents, i.Line.String(), i)
+	}))
+}
+
+// own notes a branch as the node's own. The intent that its line was forked for is
+// fulfilled with it.
+func (m memory) own(a authority) error {
+	a.Phase, a.Swing = mine, nil
+	return dotmesh.Wrap("note the branch as this node's own", m.kv.Update(func(tx dotmesh.KVWriter) error {
+		if err := tx.Delete(bucketIntents, a.Line.String()); err != nil {
+			return err
+		}
+		return putJSON(tx, bucketAuthority, a.Branch.String(), a)
+	}))
+}
+
+// condemn notes that a commit failed for certain, though its snapshot is still there.
+func (m memory) condemn(id dotmesh.CommitID) error {
+	return dotmesh.Wrap("note a failed commit", m.kv.Update(func(tx dotmesh.KVWriter) error {
+		return tx.Put(bucketCondemned, id.String(), []byte{1})
+	}))
+}
+
+// isCondemned reports whether condemn was called for a commit.
+func (m memory) isCondemned(id dotmesh.CommitID) (yes bool, err error) {
+	err = m.kv.View(func(tx dotmesh.KVReader) error {
+		yes = tx.Get(bucketCondemned, id.String()) != nil
+		return nil
+	})
+	return yes, dotmesh.Wrap("look for a failed commit", err)
+}
+
+// pardon forgets a condemned commit whose snapshot is gone.
+func (m memory) pardon(id dotmesh.CommitID) error {
+	return dotmesh.Wrap("forget a failed commit", m.kv.Update(func(tx dotmesh.KVWriter) error {
+		return tx.Delete(bucketCondemned, id.String())
 	}))
 }
 

@@ -58,11 +58,11 @@ func (s *service) reset(ctx context.Context, r dotmesh.ResetRequest, verb dotmes
 func (n *Node) swing(ctx context.Context, sw swing) (dotmesh.Changed, error) {
 	b := sw.branch
 	if b.Pointer.Line == sw.line {
-		return n.changed(sw.dot, b.ID), nil // the same request has done it
+		return n.changed(sw.dot, b), nil // the same request has done it
 	}
 	if b.Pointer.Tip == sw.to.ID {
-		usage, err := n.store.Usage(ctx, b.Pointer.Line, dotmesh.Ref{}, true)
-		if err != nil || usage.Dirty.Bytes == 0 {
+		dirty, err := n.dirty(ctx, b)
+		if err != nil || dirty == 0 {
 			return dotmesh.Changed{Branch: n.branchStatus(sw.dot, b)}, err
 		}
 	}
@@ -81,8 +81,10 @@ func (n *Node) swing(ctx context.Context, sw swing) (dotmesh.Changed, error) {
 	if err := fail.Point("swing.after-mount"); err != nil {
 		return dotmesh.Changed{}, err
 	}
-	done := dotmesh.Changed{Branch: n.branchStatus(sw.dot, n.view.branch(b.ID)), Stash: stash}
-	return done, nil
+	if b, err = n.branchNow(b.ID); err != nil {
+		return dotmesh.Changed{}, err
+	}
+	return dotmesh.Changed{Branch: n.branchStatus(sw.dot, b), Stash: stash}, nil
 }
 
 // turn does the work between the two entries in the node's memory, and returns the stash.
@@ -172,8 +174,11 @@ func (n *Node) regain(ctx context.Context, id dotmesh.BranchID, line dotmesh.Lin
 			return
 		}
 	}
-	b := n.view.branch(id)
-	if err := n.own(b); err != nil {
+	b, err := n.branchNow(id)
+	if err == nil {
+		err = n.own(b)
+	}
+	if err != nil {
 		n.log.Error("branch not mounted", "branch", id, "err", err)
 		return
 	}
@@ -188,7 +193,31 @@ func (n *Node) regain(ctx context.Context, id dotmesh.BranchID, line dotmesh.Lin
 
 // own notes the branch as the node's own, on the line that the registry says.
 func (n *Node) own(b *dotmesh.Branch) error {
-	return n.mem.putAuthority(authority{Branch: b.ID, Line: b.Pointer.Line, Epoch: b.Pointer.Epoch, Phase: mine}, intent{})
+	return n.mem.own(authority{Branch: b.ID, Line: b.Pointer.Line, Epoch: b.Pointer.Epoch})
+}
+
+// finish brings a swing to its end whose outcome is still not known, and mounts the branch
+// again. The caller holds the branch's lock. A branch without such a swing is left alone.
+func (n *Node) finish(ctx context.Context, id dotmesh.BranchID) error {
+	a, ok, err := n.mem.authority(id)
+	if err != nil || !ok || a.Phase != swinging {
+		return err
+	}
+	if err := n.askAgain(ctx, id); err != nil {
+		return &dotmesh.Error{
+			Op: "server.finish", Kind: dotmesh.Unreachable, Err: err,
+			Text: "how the branch's last change ended is not known yet; try again when the registry answers",
+		}
+	}
+	b, err := n.branchNow(id)
+	if err != nil {
+		return err
+	}
+	if err := n.own(b); err != nil {
+		return err
+	}
+	n.takeUp(ctx, b)
+	return nil
 }
 
 // askAgain finds out how a swing ended whose answer was lost, by asking for it once more:
@@ -207,8 +236,7 @@ func (n *Node) askAgain(ctx context.Context, id dotmesh.BranchID) error {
 }
 
 // changed describes what a request did that was done before.
-func (n *Node) changed(d *dotmesh.Dot, id dotmesh.BranchID) dotmesh.Changed {
-	b := n.view.branch(id)
+func (n *Node) changed(d *dotmesh.Dot, b *dotmesh.Branch) dotmesh.Changed {
 	return dotmesh.Changed{
 		Branch: n.branchStatus(d, b),
 		Stash:  n.view.branch(dotmesh.BranchID{UUID: b.Pointer.Line.Derive("stash")}),

@@ -33,8 +33,11 @@ func (s *service) Takeover(ctx context.Context, r dotmesh.TakeoverRequest) (dotm
 		return dotmesh.Changed{}, err
 	}
 	line := dotmesh.LineID{UUID: requestID(r.Request).Derive("line")}
-	if b = n.view.branch(b.ID); b.Pointer.Line == line {
-		return n.changed(d, b.ID), nil
+	if b, err = n.branchNow(b.ID); err != nil {
+		return dotmesh.Changed{}, err
+	}
+	if b.Pointer.Line == line {
+		return n.changed(d, b), nil
 	}
 	to, err := n.checkTakeover(ctx, b, r)
 	if err != nil {
@@ -88,20 +91,57 @@ func (n *Node) takeOver(ctx context.Context, sw swing) (dotmesh.Changed, error) 
 		return dotmesh.Changed{}, err
 	}
 	s.Stash.Stash.Node = sw.branch.Pointer.Master
+	before, had, err := n.mem.authority(sw.branch.ID)
+	if err != nil {
+		return dotmesh.Changed{}, err
+	}
+	if err := n.forkFor(ctx, sw.branch.ID, s.Line); err != nil {
+		return dotmesh.Changed{}, err
+	}
 	a := authority{Branch: sw.branch.ID, Line: sw.line, Epoch: s.Next.Epoch, Phase: swinging, Swing: &s}
-	if err := n.mem.putAuthority(a, intent{Line: sw.line, Branch: sw.branch.ID}); err != nil {
+	err = n.mem.putAuthority(a, intent{})
+	if err == nil {
+		err = n.sees(ctx)(n.reg.Swing(ctx, s))
+	}
+	if err != nil {
+		n.withdraw(ctx, sw.branch.ID, s.Line.ID, before, had, err)
 		return dotmesh.Changed{}, err
 	}
-	if err := n.store.Fork(ctx, s.Line.ID, s.Line.Origin); err != nil {
+	b, err := n.branchNow(sw.branch.ID)
+	if err != nil {
 		return dotmesh.Changed{}, err
 	}
-	if err := n.sees(ctx)(n.reg.Swing(ctx, s)); err != nil {
-		return dotmesh.Changed{}, err
-	}
-	b := n.view.branch(sw.branch.ID)
 	if err := n.own(b); err != nil {
 		return dotmesh.Changed{}, err
 	}
 	n.takeUp(ctx, b)
 	return dotmesh.Changed{Branch: n.branchStatus(sw.dot, b), Stash: s.Stash}, nil
+}
+
+// forkFor forks a line for a branch, with an intent by which it can be cleared away.
+func (n *Node) forkFor(ctx context.Context, id dotmesh.BranchID, line dotmesh.Line) error {
+	if err := n.mem.intend(intent{Line: line.ID, Branch: id}); err != nil {
+		return err
+	}
+	return n.store.Fork(ctx, line.ID, line.Origin)
+}
+
+// withdraw puts back what the node had noted before a takeover that certainly failed.
+func (n *Node) withdraw(ctx context.Context, id dotmesh.BranchID, line dotmesh.LineID, before authority, had bool, cause error) {
+	if dotmesh.KindOf(cause) == dotmesh.Unknown {
+		n.log.Warn("takeover with unknown outcome", "branch", id, "line", line, "err", cause)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	err := n.store.Destroy(ctx, line)
+	if err == nil {
+		err = n.mem.settled([]dotmesh.LineID{line}, []dotmesh.BranchID{id})
+	}
+	if err == nil && had {
+		err = n.mem.putAuthority(before, intent{})
+	}
+	if err != nil {
+		n.log.Warn("failed takeover not cleared away", "branch", id, "line", line, "err", err)
+	}
 }

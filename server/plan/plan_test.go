@@ -128,7 +128,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"a registered commit stays", registered[0], plan.Leave},
 		{"the one after the tip is completed", dotmesh.Commit{ID: commit(), Line: l, Seq: 6, Parent: tip}, plan.Complete},
-		{"one that history has passed is removed", dotmesh.Commit{ID: commit(), Line: l, Seq: 4}, plan.Remove},
+		{"one whose place is taken is removed", dotmesh.Commit{ID: commit(), Line: l, Seq: 3}, plan.Remove},
+		{"one in a gap stays", dotmesh.Commit{ID: commit(), Line: l, Seq: 4}, plan.Leave},
 		{"the loser of the tip's place is removed", dotmesh.Commit{ID: commit(), Line: l, Seq: 5}, plan.Remove},
 		{"one older than the registry keeps stays", dotmesh.Commit{ID: commit(), Line: l, Seq: 2}, plan.Leave},
 		{"one that follows nothing known stays", dotmesh.Commit{ID: commit(), Line: l, Seq: 7, Parent: commit()}, plan.Leave},
@@ -137,6 +138,44 @@ func TestJudge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if got := plan.Judge(&test.c, b, registered); got != test.want {
 				t.Errorf("fate is %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestChain(t *testing.T) {
+	l := line()
+	commits := make([]dotmesh.Commit, 5)
+	b := branchOn(l, commits)
+	phantom := dotmesh.Commit{ID: commit(), Line: l, Seq: 4, Parent: commits[2].ID}
+	seqs := func(chain []dotmesh.Commit) (all []uint64) {
+		for _, c := range chain {
+			all = append(all, c.Seq)
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name    string
+		commits []dotmesh.Commit
+		tip     dotmesh.CommitID
+		want    []uint64
+	}{
+		{"goes from parent to parent", commits, b.Pointer.Tip, []uint64{5, 4, 3, 2, 1}},
+		{"begins at the tip", commits, commits[2].ID, []uint64{3, 2, 1}},
+		{"goes around what was never registered", append([]dotmesh.Commit{phantom}, commits...), b.Pointer.Tip, []uint64{5, 4, 3, 2, 1}},
+		{"goes on below a deleted commit", append(slices.Clone(commits[:2]), commits[3:]...), b.Pointer.Tip, []uint64{5, 4, 2, 1}},
+		{"is empty for a tip of another line", commits, commit(), nil},
+		{"is empty without commits", nil, b.Pointer.Tip, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := plan.Chain(test.commits, test.tip)
+			if !slices.Equal(seqs(got), test.want) {
+				t.Errorf("got %v, want %v", seqs(got), test.want)
+			}
+			for _, c := range got {
+				if c.ID == phantom.ID {
+					t.Error("it holds a snapshot that was never registered")
+				}
 			}
 		})
 	}
@@ -254,6 +293,14 @@ func TestRebuild(t *testing.T) {
 		r.Branches = []*dotmesh.Branch{&early}
 		if _, ids := pointerOf(t, plan.Rebuild(r)); len(ids) != 3 {
 			t.Errorf("%d commits are back, want the 3 up to the tip", len(ids))
+		}
+	})
+	t.Run("a snapshot beside the history is not made part of it", func(t *testing.T) {
+		r := known
+		beside := dotmesh.Commit{ID: commit(), Line: l, Seq: 2, Parent: commits[0].ID}
+		r.Pool = map[dotmesh.LineID][]dotmesh.Commit{l: append([]dotmesh.Commit{beside}, commits...)}
+		if _, ids := pointerOf(t, plan.Rebuild(r)); len(ids) != 4 || slices.Contains(ids, beside.ID) {
+			t.Errorf("%d commits are back, want the 4 of the history", len(ids))
 		}
 	})
 	t.Run("a branch whose tip is lost goes back to the newest commit that is there", func(t *testing.T) {

@@ -75,54 +75,49 @@ func (r *Remains) origin(line *dotmesh.Line) dotmesh.Commit {
 	return dotmesh.Commit{}
 }
 
-// branch adds a branch and the commits of its line.
+// branch adds a branch and the commits of its line that are its history.
 func (out *Rebuilt) branch(b *dotmesh.Branch, origin dotmesh.Commit, pool []dotmesh.Commit, buried map[dotmesh.UUID]bool) {
 	c := *b
 	c.Pointer.Epoch++
 	c.Pointer.State = dotmesh.State{Phase: dotmesh.Held}
-	pool = slices.SortedFunc(slices.Values(pool), func(a, b dotmesh.Commit) int { return cmp.Compare(a.Seq, b.Seq) })
-	var newest *dotmesh.Commit
-	for i := range pool {
-		p := &pool[i]
-		switch {
-		case buried[p.ID.UUID], p.Seq > b.Pointer.Seq:
-		case p.Seq == b.Pointer.Seq && p.ID != b.Pointer.Tip:
-		default:
-			newest = p
-			out.Records = append(out.Records, p)
-		}
-	}
-	if b.Pointer.Seq > 0 && (newest == nil || newest.ID != b.Pointer.Tip) {
+	there := slices.DeleteFunc(slices.Clone(pool), func(p dotmesh.Commit) bool { return buried[p.ID.UUID] || p.Seq > b.Pointer.Seq })
+	history := Chain(there, b.Pointer.Tip)
+	if b.Pointer.Seq > 0 && len(history) == 0 {
 		out.Missing = append(out.Missing, b)
-		c.Pointer = wind(c.Pointer, origin, pool[:kept(pool, newest)])
+		history = Chain(there, newest(there))
+		c.Pointer = wind(c.Pointer, origin, history)
+	}
+	for i := range history {
+		out.Records = append(out.Records, &history[i])
 	}
 	out.Records = append(out.Records, &c)
 }
 
-// kept returns how many of a line's commits, by Seq, end with newest.
-func kept(pool []dotmesh.Commit, newest *dotmesh.Commit) int {
-	for i := range pool {
-		if newest != nil && pool[i].ID == newest.ID {
-			return i + 1
-		}
+// newest returns the id of the commit with the highest seq.
+func newest(commits []dotmesh.Commit) dotmesh.CommitID {
+	if len(commits) == 0 {
+		return dotmesh.CommitID{}
 	}
-	return 0
+	return slices.MaxFunc(commits, func(a, b dotmesh.Commit) int { return cmp.Compare(a.Seq, b.Seq) }).ID
 }
 
-// wind sets a pointer back to the newest of its line's commits that are there, or to the
-// line's origin. Those that are lost are counted as users' commits: nothing is left that
-// says what they were.
-func wind(p dotmesh.Pointer, origin dotmesh.Commit, there []dotmesh.Commit) dotmesh.Pointer {
-	newest := origin
-	newest.Seq = 0 // on this line
+// wind sets a pointer back to the newest commit of a history, given newest first, or to
+// the line's origin. Those that are lost are counted as users' commits: nothing is left
+// that says what they were.
+func wind(p dotmesh.Pointer, origin dotmesh.Commit, history []dotmesh.Commit) dotmesh.Pointer {
+	tip := origin
+	tip.Seq = 0 // on this line
 	p.Head = origin.ID
-	for i := range there {
-		newest = there[i]
-		if newest.Visible() {
-			p.Head = newest.ID
+	if len(history) > 0 {
+		tip = history[0]
+	}
+	for i := range history {
+		if history[i].Visible() {
+			p.Head = history[i].ID
+			break
 		}
 	}
-	p.Count -= min(p.Count, p.Seq-newest.Seq)
-	p.Tip, p.Seq, p.Chain = newest.ID, newest.Seq, newest.Chain
+	p.Count -= min(p.Count, p.Seq-tip.Seq)
+	p.Tip, p.Seq, p.Chain = tip.ID, tip.Seq, tip.Chain
 	return p
 }

@@ -18,21 +18,24 @@ const (
 )
 
 // Judge decides what becomes of snapshot c of a line that branch b of this node owns. It
-// goes by line and parent, not by epoch. Registered holds the line's commits that the
-// registry keeps, by Seq. A commit that failed for certain is not here: its snapshot was
-// destroyed before its caller was told.
-func Judge(c *dotmesh.Commit, b *dotmesh.Branch, registered []dotmesh.Commit) Fate {
-	for i := range registered {
-		if registered[i].ID == c.ID {
+// goes by line and parent, not by epoch. Others holds the line's commits that the registry
+// keeps or a tombstone remembers. A commit that failed for certain is not for Judge: its
+// snapshot was destroyed, or condemned, before its caller was told.
+func Judge(c *dotmesh.Commit, b *dotmesh.Branch, others []dotmesh.Commit) Fate {
+	if c.Line != b.Pointer.Line {
+		return Leave
+	}
+	passed := false
+	for i := range others {
+		if others[i].ID == c.ID {
 			return Leave
 		}
+		passed = passed || others[i].Seq == c.Seq
 	}
 	switch {
-	case c.Line != b.Pointer.Line:
-		return Leave
 	case c.Parent == b.Pointer.Tip && c.Seq == b.Pointer.Seq+1:
 		return Complete
-	case len(registered) > 0 && registered[0].Seq <= c.Seq && c.Seq <= b.Pointer.Seq:
+	case passed:
 		return Remove
 	}
 	return Leave
