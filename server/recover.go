@@ -63,7 +63,7 @@ func (n *Node) rejoin(ctx context.Context) error {
 	if err := n.join(ctx); err != nil {
 		return err
 	}
-	return n.settle(ctx)
+	return n.resettle(ctx)
 }
 
 // remains gathers what this node's pool has of the registry.

@@ -16,7 +16,28 @@ func (n *Node) settle(ctx context.Context) error {
 	if n.mayChangeNow() != nil {
 		return nil
 	}
-	for _, step := range []func(context.Context) error{n.settleSwings, n.settleIntents, n.settleSnapshots} {
+	if err := n.settleSteps(ctx, n.settleSwings, n.settleIntents, n.settleSnapshots); err != nil {
+		return err
+	}
+	n.settleMounts(ctx)
+	return nil
+}
+
+// resettle is settle for a registry that has come back another one than it was: that a
+// line is not in it proves nothing, so intents are left alone.
+func (n *Node) resettle(ctx context.Context) error {
+	if n.mayChangeNow() != nil {
+		return nil
+	}
+	if err := n.settleSteps(ctx, n.settleSwings, n.settleSnapshots); err != nil {
+		return err
+	}
+	n.settleMounts(ctx)
+	return nil
+}
+
+func (n *Node) settleSteps(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return dotmesh.Wrap("settle what was left half done", err)
 		}
@@ -24,7 +45,6 @@ func (n *Node) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	n.settleMounts(ctx)
 	return nil
 }
 

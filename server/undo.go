@@ -40,6 +40,9 @@ func (s *service) Undo(ctx context.Context, r dotmesh.UndoRequest) (dotmesh.Undo
 		return dotmesh.Undone{Op: target, Change: s.node.changedBy(before)}, nil
 	}
 	target, err := plan.Undoable(ops, r.N)
+	if tomb != nil {
+		target, err = plan.Deletion(ops)
+	}
 	if err != nil {
 		return dotmesh.Undone{}, err
 	}
@@ -94,7 +97,11 @@ func (s *service) reverse(ctx context.Context, r dotmesh.UndoRequest, target dot
 	case dotmesh.VerbInit:
 		return nil, s.deleteDot(ctx, dotmesh.DeleteDot{Dot: r.Dot, Request: r.Request}, target.N)
 	case dotmesh.VerbBranch:
-		request.Branch = target.Name
+		b := s.node.view.branch(target.Branch)
+		if b == nil || s.node.buried(b) {
+			return nil, dotmesh.E("server.reverse", dotmesh.NotFound, "branch %s has been deleted since", target.Name)
+		}
+		request.Branch = b.Name
 		return nil, s.deleteBranch(ctx, request, target.N)
 	case dotmesh.VerbCheckout:
 		b := s.node.view.branch(target.Before)

@@ -83,8 +83,9 @@ func newPicture() *picture {
 }
 
 // apply takes an update in and wakes whoever waits for it. A listing is shown when it is
-// complete, after check has seen it, and then apply reports true: until then readers see
-// what was before.
+// complete, and then apply reports true: until then readers see what was before. The
+// cluster's record is checked whenever it is listed, written or deleted, before anybody
+// sees what else the update says.
 func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Cursor)) (listed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -98,6 +99,9 @@ func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Curs
 	}
 	for _, c := range u.Changes {
 		into.change(c)
+		if cluster, ok := c.Record.(*dotmesh.Cluster); ok && v.coming == nil {
+			check(present(cluster, c.Deleted), u.Cursor)
+		}
 	}
 	if u.Cursor > 0 {
 		v.cursor = u.Cursor
@@ -148,6 +152,14 @@ func (p *picture) change(c dotmesh.Change) {
 	case *dotmesh.User:
 		put(p.users, r.ID, r, c.Deleted)
 	}
+}
+
+// present is nil for a record that was deleted.
+func present(c *dotmesh.Cluster, deleted bool) *dotmesh.Cluster {
+	if deleted {
+		return nil
+	}
+	return c
 }
 
 func put[K comparable, V any](m map[K]V, key K, value V, deleted bool) {

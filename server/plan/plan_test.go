@@ -105,6 +105,7 @@ func TestUndoable(t *testing.T) {
 		{"an undo by its number", ops, 6, 6, ""},
 		{"what was undone already", ops, 4, 0, dotmesh.Conflict},
 		{"what was never done", ops, 9, 0, dotmesh.NotFound},
+		{"what was undone and done again", append([]dotmesh.Op{{N: 7, Verb: dotmesh.VerbUndo, Undoes: 6}}, ops...), 0, 4, ""},
 		{"nothing left", ops[:2], 0, 0, dotmesh.NotFound},
 		{"nothing at all", nil, 0, 0, dotmesh.NotFound},
 	} {

@@ -8,8 +8,10 @@ import "dotmesh.io/dotmesh"
 func Undoable(ops []dotmesh.Op, n uint64) (dotmesh.Op, error) {
 	const op = "plan.Undoable"
 	undone := map[uint64]bool{}
-	for _, o := range ops {
-		undone[o.Undoes] = true
+	for _, o := range ops { // an undo that was undone itself has undone nothing
+		if o.Undoes > 0 && !undone[o.N] {
+			undone[o.Undoes] = true
+		}
 	}
 	for _, o := range ops {
 		switch {
@@ -28,6 +30,17 @@ func Undoable(ops []dotmesh.Op, n uint64) (dotmesh.Op, error) {
 		return dotmesh.Op{}, dotmesh.E(op, dotmesh.NotFound, "no operation %d in the log; \"dm op log\" shows it", n)
 	}
 	return dotmesh.Op{}, dotmesh.E(op, dotmesh.NotFound, "nothing is left to undo; \"dm op log\" shows what was done")
+}
+
+// Deletion returns the entry by which a dot that is gone was deleted: what an undo reverses
+// then, whatever else is in the log.
+func Deletion(ops []dotmesh.Op) (dotmesh.Op, error) {
+	for _, o := range ops {
+		if o.Verb == dotmesh.VerbDeleteDot {
+			return o, nil
+		}
+	}
+	return dotmesh.Op{}, dotmesh.E("plan.Deletion", dotmesh.NotFound, "the log does not say how the dot was deleted; \"dm op log\" shows it")
 }
 
 // UndoneBy finds the entry that an earlier try of the same undo left in an operation log,
