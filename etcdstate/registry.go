@@ -39,6 +39,13 @@ const (
 	fresh    = time.Second      // how long Confirm believes in a quorum that was heard
 )
 
+// How much either side of a connection may send ahead. Where it is not said, each message
+// is followed by pings that measure it, which cost a commit more than its own bytes do.
+const (
+	streamWindow = 4 << 20
+	connWindow   = 8 << 20
+)
+
 // Config says where etcd is.
 type Config struct {
 	Endpoints []string     // "unix:///path" or "https://host:port"
@@ -96,10 +103,13 @@ func Connect(c Config) (*Registry, error) {
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		Logger:               zapLogger(c.Logger, new(phase)),
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
-			MinConnectTimeout: 5 * time.Second,
-		})},
+		DialOptions: []grpc.DialOption{
+			grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+				MinConnectTimeout: 5 * time.Second,
+			}),
+		},
 	})
 	if err != nil {
 		return nil, &dotmesh.Error{Op: "etcdstate.Connect", Kind: dotmesh.Invalid, Err: err, Text: "the etcd endpoints cannot be used"}

@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"google.golang.org/grpc"
 
 	"dotmesh.io/dotmesh"
 )
@@ -140,6 +141,7 @@ func (c *ServeConfig) embed(at *phase) (*embed.Config, error) {
 	e.MaxTxnOps = maxTxnOps
 	e.AutoCompactionMode, e.AutoCompactionRetention = embed.CompactorModePeriodic, c.History.String()
 	e.EnableGRPCGateway = false
+	e.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow)}
 	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(c.Logger, at))
 	return e, e.Validate()
 }
