@@ -280,8 +280,15 @@ func testAcknowledgeOrigin(t *testing.T, r *registryTest) {
 	r.must(r.Bury(r.ctx, first))
 	cursor, err := r.Acknowledge(r.ctx, first.Tombstone.ID, r.a, members)
 	r.refuse(dotmesh.Conflict, cursor, err)
-	r.must(r.Bury(r.ctx, second))
-	r.must(r.Acknowledge(r.ctx, second.Tombstone.ID, r.a, members))
+	another := r.fork(f.Branch, "another") // the line stays anyway, and is part of a history
+	r.must(r.Create(r.ctx, another))
+	third := r.tombstone(another.Branch, dotmesh.BuriedBranch)
+	for _, burial := range []dotmesh.Burial{second, third} {
+		r.must(r.Bury(r.ctx, burial))
+		r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.a, members))
+	}
+	cursor, err = r.Create(r.ctx, r.fork(f.Branch, "late"))
+	r.refuse(dotmesh.NotFound, cursor, err) // now it may go any moment
 	r.must(r.Acknowledge(r.ctx, first.Tombstone.ID, r.a, members))
 	if s := r.list(); len(s.lines) != 1 || len(s.tombstones) != 0 {
 		t.Errorf("%d lines and %d tombstones are left, want 1 and 0", len(s.lines), len(s.tombstones))

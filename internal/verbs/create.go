@@ -95,7 +95,8 @@ func fork(tx *Tx, line *dotmesh.Line, dot dotmesh.DotID) error {
 		return invalid("a line can only be forked within its dot")
 	case !tx.free(tombstoneKey(line.Origin.Commit.UUID)):
 		return absent("commit %s was deleted; \"dm undo\" may bring it back", line.Origin.Commit)
-	case !tx.free(tombstoneKey(origin.Owner.UUID)):
+	case !tx.free(tombstoneKey(origin.Owner.UUID)) && len(origin.Children) == 0:
+		// One that is an origin already stays, with all that its children's history holds.
 		return absent("the branch of commit %s was deleted; \"dm undo\" may bring it back", line.Origin.Commit)
 	}
 	child := dotmesh.Origin{Line: line.ID, Commit: line.Origin.Commit}
