@@ -47,6 +47,13 @@ func (n *node) newDot() *dot {
 	}
 }
 
+// again is the same dot for another operation, which is no repetition of the first.
+func (d *dot) again() *dot {
+	other := *d
+	other.request = dotmesh.NewUUID()
+	return &other
+}
+
 // grown returns a dot with the commits "one" and "two" and, in no commit, the word "dirty".
 func (n *node) grown() *dot {
 	n.Helper()
@@ -129,8 +136,8 @@ func (d *dot) look() (p picture) {
 		if b.Stash != nil {
 			name = "stash of " + seen.tip
 		}
-		if _, twice := p.branches[name]; twice {
-			d.Errorf("%s: there are two branches called %s", d.name, name)
+		for _, twice := p.branches[name]; twice; _, twice = p.branches[name] {
+			name += " again"
 		}
 		p.branches[name] = seen
 	}

@@ -4,6 +4,10 @@ package faults_test
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
 
 	"dotmesh.io/dotmesh"
 )
@@ -47,7 +51,7 @@ func (op operation) killServer(n *node) {
 	n.start()
 	for _, at := range op.trace(n) {
 		d := op.prepare(n)
-		n.arm(fmt.Sprintf("%s=kill@%d", at.point, at.nth))
+		n.armAt(at, "kill")
 		err := op.run(n.Context(), d)
 		n.died()
 		n.arm("")
@@ -57,24 +61,82 @@ func (op operation) killServer(n *node) {
 	n.wantNoWaste()
 }
 
-// judge checks what is left of an operation that ended in err.
+// failSteps has every step of the operation fail. Only what follows the transaction may
+// fail after the fact.
+func (op operation) failSteps(n *node) {
+	n.start()
+	steps := op.trace(n)
+	for _, at := range steps {
+		d := op.prepare(n)
+		n.armAt(at, "error")
+		err := op.run(n.Context(), d)
+		n.arm("")
+		if strings.Contains(at.point, ".after-register") || strings.HasPrefix(at.point, "swing.after-mount") {
+			err = dotmesh.Unknown
+		}
+		op.judge(d, err, at)
+	}
+	n.wantNoWaste()
+}
+
+// fewKills is how often an etcd may end before its supervisor makes long pauses.
+const fewKills = 3
+
+// killEtcd kills etcd at every step of the operation, which then goes on.
+func (op operation) killEtcd(n *node) {
+	n.start()
+	for i, at := range op.trace(n) {
+		if i%fewKills == fewKills-1 {
+			n.restart()
+		}
+		d := op.prepare(n)
+		goOn := n.path(fmt.Sprint("go-on-", i))
+		n.armAt(at, "wait:"+goOn)
+		ended := make(chan error, 1)
+		go func() { ended <- op.run(n.Context(), d) }()
+		n.await(at.String()+" is reached", func() bool { return slices.Contains(n.steps(), at) })
+		n.killEtcd()
+		n.must(os.WriteFile(goOn, nil, 0o600))
+		err := <-ended
+		n.arm("")
+		n.awaitRegistry()
+		op.judge(d, err, at)
+	}
+	n.wantNoWaste()
+}
+
+// armAt says what happens at a step.
+func (n *node) armAt(at step, action string) {
+	n.Helper()
+	n.arm(fmt.Sprintf("%s=%s@%d", at.point, action, at.nth))
+}
+
+// killEtcd ends etcd as a crash does.
+func (n *node) killEtcd() {
+	n.Helper()
+	pid := n.etcd()
+	if pid == 0 {
+		n.Fatal("no etcd runs")
+	}
+	n.must(syscall.Kill(pid, syscall.SIGKILL))
+	n.await("etcd has ended", func() bool { return n.etcd() != pid })
+}
+
+// awaitRegistry returns when the node can change things, and has seen all that happened.
+func (n *node) awaitRegistry() {
+	n.Helper()
+	d := n.newDot()
+	n.await("the registry is back", func() bool {
+		_, err := n.CreateDot(n.Context(), dotmesh.CreateDot{Dot: d.name, Request: d.request})
+		return err == nil
+	})
+}
+
+// judge checks what is left of an operation that ended in err: the operation can be
+// repeated, and the node goes on working.
 func (op operation) judge(d *dot, err error, at step) {
 	d.Helper()
 	failed := d.Failed()
-	d.verdict(op, err)
-	d.must(op.run(d.Context(), d))
-	d.want(op.after)
-	if len(op.after.branches) > 0 {
-		d.wantToWork()
-	}
-	if d.Failed() && !failed {
-		d.Errorf("^ after %s, which ended in %v", at, err)
-	}
-}
-
-// verdict checks that the outcome is what the caller was told.
-func (d *dot) verdict(op operation, err error) {
-	d.Helper()
 	switch dotmesh.KindOf(err) {
 	case "":
 		d.want(op.after)
@@ -82,5 +144,56 @@ func (d *dot) verdict(op operation, err error) {
 		d.wantEither(op.before, op.after)
 	default:
 		d.want(op.before)
+	}
+	d.must(op.run(d.Context(), d))
+	d.want(op.after)
+	if op.after.branches != nil {
+		d.wantToWork()
+	}
+	if d.Failed() && !failed {
+		d.Errorf("^ after %s, which ended in %v", at, err)
+	}
+}
+
+// killStart crashes a server in the middle of things, and then kills it at one step of
+// its start after the other, until it gets through.
+func killStart(n *node) {
+	n.start()
+	for _, crash := range []struct{ operation, point string }{
+		{"init", "create.before-register"},
+		{"commit", "commit.before-register"},
+		{"branch", "create.after-fork"},
+		{"reset", "closing.before-flush"},
+		{"reset", "swing.after-fork"},
+		{"reset", "swing.before-register"},
+		{"undo of a reset", "swing.after-register"},
+		{"deleting a branch", "registry.after-txn"},
+		{"checking out", "registry.after-txn"},
+	} {
+		op := operationCalled(crash.operation)
+		d := op.prepare(n)
+		n.arm(crash.point + "=kill@1")
+		err := op.run(n.Context(), d)
+		n.died()
+		at := n.killStarts()
+		op.judge(d, err, at)
+	}
+	n.wantNoWaste()
+}
+
+// killStarts kills the server at the first step of its start, then at the second, and so
+// on until it is ready before it comes to the next one. It returns the last.
+func (n *node) killStarts() (last step) {
+	n.Helper()
+	for nth := 1; ; nth++ {
+		n.arm(fmt.Sprintf("*=kill@%d", nth))
+		n.launch()
+		n.await("the server is ready, or killed", func() bool { return n.isOver() || n.ready() })
+		if !n.isOver() {
+			n.arm("")
+			return last
+		}
+		n.died()
+		last = n.steps()[nth-1]
 	}
 }

@@ -39,9 +39,24 @@ type fault struct {
 
 func faults() (all []fault) {
 	for _, op := range operations() {
-		all = append(all, fault{"killed at every step of " + op.name, op.killServer})
+		all = append(all,
+			fault{"killed at every step of " + op.name, op.killServer},
+			fault{"every step fails of " + op.name, op.failSteps},
+			fault{"etcd killed at every step of " + op.name, op.killEtcd},
+		)
 	}
-	return all
+	return append(all,
+		fault{"killed again and again while it starts after a crash", killStart},
+		fault{"killed again and again while it collects garbage", killSweep},
+		fault{"servers and etcds killed in a stream of commits", killStream},
+		fault{"etcd is dead", etcdDead},
+		fault{"etcd is wiped", etcdWiped},
+		fault{"etcd is set back to an older copy", etcdOlder},
+		fault{"etcd is another cluster's", etcdForeign},
+		fault{"the pool is full", poolFull},
+		fault{"the data directory is read-only", readOnly},
+		fault{"two servers at once", twoServers},
+	)
 }
 
 // bench is what all tests share.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -36,6 +37,7 @@ type node struct {
 	env   []string // of the server, besides the usual ones
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process has ended
+	heard int64         // where the log of the present process begins
 	dots  int           // how many were made
 	arms  int           // how often it was armed
 	seen  int           // where the points of the present arming begin
@@ -89,16 +91,30 @@ func (n *node) reached() []string {
 	return strings.Fields(string(n.points()[n.seen:]))
 }
 
+func (n *node) arguments() []string {
+	return append([]string{
+		"--data-dir", n.path("data"), "--socket", n.path("dm.sock"), "--listen", "",
+		"--storage", "btrfs-file:" + n.path("pool"), "--pool-size", "256M", "--node-name", "one",
+	}, n.args...)
+}
+
+// said reports whether the server has logged something since it was launched.
+func (n *node) said(what string) bool {
+	n.Helper()
+	text, err := os.ReadFile(n.path("log"))
+	n.must(err)
+	return bytes.Contains(text[n.heard:], []byte(what))
+}
+
 // launch starts the server and does not wait for it.
 func (n *node) launch() {
 	n.Helper()
-	n.cmd = exec.Command(n.program, append([]string{
-		"--data-dir", n.path("data"), "--socket", n.path("dm.sock"), "--listen", "",
-		"--storage", "btrfs-file:" + n.path("pool"), "--pool-size", "512M", "--node-name", "one",
-	}, n.args...)...)
+	n.cmd = exec.Command(n.program, n.arguments()...)
 	log, err := os.OpenFile(n.path("log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	n.must(err)
 	defer log.Close()
+	n.heard, err = log.Seek(0, io.SeekEnd)
+	n.must(err)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.Env = append(append(os.Environ(), "DOTMESH_FAILPOINTS=@"+n.path("armed"), "DOTMESH_FAILPOINTS_LOG="+n.pointsFile()), n.env...)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -115,13 +131,21 @@ func (n *node) start() {
 	n.Helper()
 	n.launch()
 	n.await("the server is ready", func() bool {
-		select {
-		case <-n.ended:
+		if n.isOver() {
 			n.Fatalf("the server ended instead of starting: %v", n.cmd.ProcessState)
-		default:
 		}
 		return n.ready()
 	})
+}
+
+// isOver reports whether the server has ended.
+func (n *node) isOver() bool {
+	select {
+	case <-n.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // ready asks the server at its socket.
@@ -230,12 +254,8 @@ func (n *node) remove() {
 	if n.Failed() {
 		n.lastWords()
 	}
-	if n.cmd != nil {
-		select {
-		case <-n.ended:
-		default:
-			n.stop()
-		}
+	if n.cmd != nil && !n.isOver() {
+		n.stop()
 	}
 	n.unmount()
 	var left []string

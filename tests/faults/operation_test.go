@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"slices"
 
 	"dotmesh.io/dotmesh"
 )
@@ -134,6 +135,11 @@ func operations() []operation {
 			}},
 		},
 	}
+}
+
+func operationCalled(name string) operation {
+	all := operations()
+	return all[slices.IndexFunc(all, func(op operation) bool { return op.name == name })]
 }
 
 // withSide returns a grown dot with a mounted branch "side".

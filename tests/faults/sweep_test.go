@@ -1,0 +1,78 @@
+//go:build failpoints
+
+package faults_test
+
+import (
+	"fmt"
+	"time"
+
+	"dotmesh.io/dotmesh"
+)
+
+// retention is longer than anything is kept that was dropped.
+const retention = 800 * time.Hour
+
+// killSweep kills a server at one step of its garbage collection after the other.
+func killSweep(n *node) {
+	n.args = append(n.args, "--log-level", "debug")
+	n.start()
+	kept := n.grown()
+	kept.reset("HEAD^") // the stash goes, but what the branch was forked from stays
+	kept.write("", "new")
+	kept.branch("side", "HEAD")
+	want := picture{"master", map[string]branch{
+		"master": {"one, Initial commit", "one", "new"},
+		"side":   {"one, Initial commit", "one", ""},
+	}}
+	thinned := n.grown()
+	n.must(thinned.DeleteCommit(n.Context(), thinned.ref("HEAD^")))
+	thinned.reset("HEAD")
+	pruned := withSide(n)
+	n.must(pruned.DeleteBranch(n.Context(), dotmesh.BranchRequest{Dot: pruned.name, Branch: "side"}))
+	gone := withSide(n)
+	gone.reset("HEAD^")
+	n.must(gone.DeleteDot(n.Context(), dotmesh.DeleteDot{Dot: gone.name}))
+	n.stop()
+
+	n.ahead(retention)
+	n.killSweeps()
+	n.restart()
+	kept.want(want)
+	thinned.want(picture{"master", map[string]branch{"master": {"two, Initial commit", "two", "two"}}})
+	pruned.want(grownPicture())
+	gone.want(picture{})
+	for _, d := range []*dot{kept, thinned, pruned} {
+		d.wantToWork()
+		n.must(d.DeleteDot(n.Context(), dotmesh.DeleteDot{Dot: d.name}))
+	}
+	n.wantNoWaste()
+
+	n.ahead(2 * retention)
+	n.killSweeps()
+	n.restart()
+	n.wantNoWaste()
+	if left := n.inventory(); len(left) > n.dots {
+		n.Errorf("%d lines are left in the pool: %v", len(left), left)
+	}
+}
+
+// ahead sets the clock of the next server ahead.
+func (n *node) ahead(d time.Duration) {
+	n.env = []string{"DOTMESH_FAILPOINTS_AHEAD=" + d.String()}
+}
+
+// killSweeps kills the server at the first step after its start, then at the second, and
+// so on, until it has collected all garbage before it comes to the next one.
+func (n *node) killSweeps() {
+	n.Helper()
+	for nth := 1; ; nth++ {
+		n.arm(fmt.Sprintf("*=kill@%d", nth))
+		n.launch()
+		n.await("the server has swept, or was killed", func() bool { return n.isOver() || n.said("msg=swept") })
+		if !n.isOver() {
+			n.arm("")
+			return
+		}
+		n.died()
+	}
+}
