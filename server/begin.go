@@ -22,9 +22,9 @@ func (n *Node) mayChange(ctx context.Context) error {
 		return frozen
 	}
 	select {
-	case <-n.ready:
+	case <-n.settled:
 	default:
-		return dotmesh.E("server.mayChange", dotmesh.Unreachable, "the server is still starting; try again in a moment")
+		return dotmesh.E("server.mayChange", dotmesh.Unreachable, "the registry has not answered yet; nothing can be changed until it does")
 	}
 	return n.reg.Confirm(ctx)
 }

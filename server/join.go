@@ -14,8 +14,12 @@ func (n *Node) judge(cluster *dotmesh.Cluster, at dotmesh.Cursor) plan.Verdict {
 	defer n.mu.Unlock()
 	verdict := plan.Identify(n.id.Cluster, n.id.Cursor, cluster, at)
 	fault := verdict.Fault()
-	if fault != nil && n.frozen == nil {
+	switch {
+	case fault != nil && n.frozen == nil:
 		n.log.Error("frozen", "why", dotmesh.Text(fault))
+	case fault == nil && n.frozen != nil:
+		n.log.Info("not frozen any more")
+		poke(n.thawed)
 	}
 	n.frozen = fault
 	return verdict

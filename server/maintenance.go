@@ -42,7 +42,7 @@ func (s *service) Import(ctx context.Context, entries []dotmesh.Entry) error {
 	if err := s.node.view.reach(ctx, cursor); err != nil {
 		return err
 	}
-	return dotmesh.Wrap("server.Import", s.node.rejoin(ctx))
+	return dotmesh.Wrap("server.Import", s.node.accept(ctx))
 }
 
 // State implements dotmesh.Service. No secret is in it.

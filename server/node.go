@@ -46,25 +46,28 @@ type Config struct {
 
 // Node is one machine of a cluster. It implements dotmesh.Gate.
 type Node struct {
-	cfg    Config
-	log    *slog.Logger
-	now    func() time.Time
-	store  dotmesh.Store
-	reg    dotmesh.Registry
-	mem    memory
-	view   *view
-	locks  locks
-	events *feed
-	stats  *stats
-	logins chan struct{} // one token: one password is checked at a time
-	sweeps chan struct{} // asks the janitor to look now
-	mirror *mirror
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	store   dotmesh.Store
+	reg     dotmesh.Registry
+	mem     memory
+	view    *view
+	locks   locks
+	events  *feed
+	stats   *stats
+	logins  chan struct{} // one token: one password is checked at a time
+	joining chan struct{} // holds a token while nobody joins the cluster and settles
+	sweeps  chan struct{} // asks the janitor to look now
+	mirror  *mirror
 
 	mu     sync.Mutex // guards id, frozen
 	id     identity
 	frozen error // why nothing may be changed; nil: it may
 
-	ready chan struct{} // closed when the node has its picture and its mounts
+	ready   chan struct{} // closed when calls can be answered
+	settled chan struct{} // closed when what an earlier run left half done is settled
+	thawed  chan struct{} // holds a token when the registry is trusted again
 }
 
 var _ dotmesh.Gate = (*Node)(nil)
@@ -80,10 +83,11 @@ func New(cfg Config) *Node {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, store: cfg.Store, reg: cfg.Registry,
 		mem: memory{cfg.Store.KV()}, view: newView(), stats: newStats(), events: newFeed(cfg.Now),
-		logins: make(chan struct{}, 1), sweeps: make(chan struct{}, 1), mirror: newMirror(),
-		ready: make(chan struct{}),
+		logins: make(chan struct{}, 1), joining: make(chan struct{}, 1), sweeps: make(chan struct{}, 1), mirror: newMirror(),
+		ready: make(chan struct{}), settled: make(chan struct{}), thawed: make(chan struct{}, 1),
 	}
 	n.logins <- struct{}{}
+	n.joining <- struct{}{}
 	return n
 }
 
@@ -99,13 +103,18 @@ func (n *Node) Run(ctx context.Context) error {
 	n.id = id
 	n.mu.Unlock()
 	n.remount(ctx)
+	if err := n.recall(); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.watch(ctx) })
 	g.Go(func() error { return n.start(ctx) })
 	return g.Wait()
 }
 
-// Ready is closed when calls can be served.
+// Ready is closed when calls can be answered: once the registry has been listed, or, on a
+// node that has been part of a cluster before, when the registry does not answer for a few
+// seconds. Then reads say what the pool remembers.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // ID returns the node's id; it is empty until Run has begun.
@@ -151,27 +160,6 @@ func (n *Node) check(cluster *dotmesh.Cluster, at dotmesh.Cursor) {
 	if !n.identity().Cluster.IsZero() {
 		n.judge(cluster, at)
 	}
-}
-
-// start does what needs the registry's picture, once there is one, and then the rounds.
-func (n *Node) start(ctx context.Context) error {
-	if err := n.view.await(ctx, func() bool { return n.view.listed }); err != nil {
-		return err
-	}
-	if err := n.join(ctx); err != nil {
-		return err
-	}
-	if err := n.settle(ctx); err != nil {
-		return err
-	}
-	close(n.ready)
-	n.log.Info("ready", "node", n.ID(), "store", n.store.Caps().Pool)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return n.reg.StayAlive(ctx, n.ID()) })
-	g.Go(func() error { return n.poll(ctx) })
-	g.Go(func() error { return n.reflect(ctx) })
-	g.Go(func() error { return n.janitor(ctx) })
-	return g.Wait()
 }
 
 // poke leaves a token in a channel of one, unless there is one.

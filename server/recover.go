@@ -45,20 +45,33 @@ func (s *service) Recover(ctx context.Context) (dotmesh.Recovered, error) {
 	if err := n.view.reach(ctx, cursor); err != nil {
 		return dotmesh.Recovered{}, err
 	}
-	if err := n.rejoin(ctx); err != nil {
+	if err := n.accept(ctx); err != nil {
 		return dotmesh.Recovered{}, dotmesh.Wrap(op, err)
 	}
 	return done, nil
 }
 
-// rejoin accepts the registry as it is now: its cursor is the highest from here on.
-func (n *Node) rejoin(ctx context.Context) error {
+// accept takes the registry as it is now for this node's own: its cursor is the highest
+// from here on.
+func (n *Node) accept(ctx context.Context) error {
 	cluster, at := n.view.identity()
 	if cluster == nil {
-		return dotmesh.E("server.rejoin", dotmesh.Conflict, "the registry has no cluster record")
+		return dotmesh.E("server.accept", dotmesh.Conflict, "the registry has no cluster record")
 	}
 	if err := n.trust(cluster, at); err != nil {
 		return err
+	}
+	return n.rejoin(ctx)
+}
+
+// rejoin joins and settles again after the registry was another one for a while. One call
+// runs at a time.
+func (n *Node) rejoin(ctx context.Context) error {
+	select {
+	case <-n.joining:
+		defer func() { n.joining <- struct{}{} }()
+	case <-ctx.Done():
+		return dotmesh.Wrap("wait for another recovery", ctx.Err())
 	}
 	if err := n.join(ctx); err != nil {
 		return err
@@ -66,8 +79,8 @@ func (n *Node) rejoin(ctx context.Context) error {
 	return n.resettle(ctx)
 }
 
-// remains gathers what this node's pool has of the registry.
-func (n *Node) remains(ctx context.Context) (plan.Remains, error) {
+// remembered returns the records in the pool's mirror.
+func (n *Node) remembered() (plan.Remains, error) {
 	r := plan.Remains{Pool: map[dotmesh.LineID][]dotmesh.Commit{}}
 	err := n.store.KV().View(func(tx dotmesh.KVReader) error {
 		for key, data := range tx.Scan(bucketMirror) {
@@ -77,6 +90,12 @@ func (n *Node) remains(ctx context.Context) (plan.Remains, error) {
 		}
 		return nil
 	})
+	return r, err
+}
+
+// remains gathers what this node's pool has of the registry.
+func (n *Node) remains(ctx context.Context) (plan.Remains, error) {
+	r, err := n.remembered()
 	if err != nil {
 		return r, err
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/fail"
@@ -62,7 +63,7 @@ func (n *Node) settleSwings(ctx context.Context) error {
 		return err
 	}
 	for _, a := range all {
-		if err := n.settleSwing(ctx, a); err != nil {
+		if err := n.settleSwing(ctx, a.Branch); err != nil {
 			n.log.Error("branch not mounted until its last change is known", "branch", a.Branch, "err", err)
 		}
 	}
@@ -72,7 +73,16 @@ func (n *Node) settleSwings(ctx context.Context) error {
 // settleSwing makes the node's note of one branch agree with the registry. Where the note
 // says that this node writes to another line, whatever is mounted of that goes first: an
 // application must not go on writing where no commit will look.
-func (n *Node) settleSwing(ctx context.Context, a authority) error {
+func (n *Node) settleSwing(ctx context.Context, id dotmesh.BranchID) error {
+	release, err := n.locks.acquire(ctx, id.UUID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	a, ok, err := n.mem.authority(id)
+	if err != nil || !ok {
+		return err
+	}
 	if a.Phase == swinging {
 		if err := n.askAgain(ctx, a.Branch); err != nil {
 			return err
@@ -130,21 +140,45 @@ func (n *Node) settleSnapshots(ctx context.Context) error {
 			n.log.Warn("the pool holds a line that the registry does not know; it is left alone", "line", info.ID)
 			continue
 		}
-		b := n.view.branch(line.Owner)
-		if b == nil || b.Pointer.Master != n.ID() || n.buried(b) || n.view.dotByID(b.Dot) == nil {
+		if !slices.ContainsFunc(info.Commits, n.strange) {
 			continue
 		}
-		if err := n.settleLine(ctx, b, info); err != nil {
-			n.log.Error("snapshots not judged", "line", info.ID, "branch", b.ID, "err", err)
+		if err := n.settleStrange(ctx, line); err != nil {
+			n.log.Error("snapshots not judged", "line", info.ID, "branch", line.Owner, "err", err)
 		}
 	}
 	return ctx.Err()
 }
 
-// settleLine judges the snapshots of one line.
+// strange reports whether neither the registry nor a tombstone knows a snapshot.
+func (n *Node) strange(have dotmesh.CommitInfo) bool {
+	_, known := n.view.lineOf(have.ID)
+	return !known && n.view.tombstone(have.ID.UUID) == nil
+}
+
+// settleStrange judges the snapshots of a line under its branch's lock, since calls may be
+// under way, and from what the pool holds then.
+func (n *Node) settleStrange(ctx context.Context, line *dotmesh.Line) error {
+	release, err := n.locks.acquire(ctx, line.Owner.UUID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	b := n.view.branch(line.Owner)
+	if b == nil || b.Pointer.Master != n.ID() || n.buried(b) || n.view.dotByID(b.Dot) == nil {
+		return nil
+	}
+	info, err := n.store.Line(ctx, line.ID)
+	if err != nil {
+		return err
+	}
+	return n.settleLine(ctx, b, info)
+}
+
+// settleLine judges the snapshots of one line. The caller holds its branch's lock.
 func (n *Node) settleLine(ctx context.Context, b *dotmesh.Branch, info dotmesh.LineInfo) error {
 	for _, have := range info.Commits {
-		if _, known := n.view.lineOf(have.ID); known || n.view.tombstone(have.ID.UUID) != nil {
+		if !n.strange(have) {
 			continue
 		}
 		c, err := decodeCommit(have)

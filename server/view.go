@@ -154,6 +154,15 @@ func (p *picture) change(c dotmesh.Change) {
 	}
 }
 
+// recall shows records that are remembered, until the first listing is in.
+func (v *view) recall(records []dotmesh.Record) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, r := range records {
+		v.picture.change(dotmesh.Change{Record: r})
+	}
+}
+
 // present is nil for a record that was deleted.
 func present(c *dotmesh.Cluster, deleted bool) *dotmesh.Cluster {
 	if deleted {
