@@ -61,6 +61,7 @@ type Registry struct {
 	prefix string
 	log    *slog.Logger
 	tails  tails
+	recent recent
 	heard  atomic.Int64 // when a request began that the quorum answered, since epoch
 	epoch  time.Time
 

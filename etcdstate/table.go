@@ -138,7 +138,11 @@ func (t *table) Commit(ctx context.Context, txn verbs.Txn) (dotmesh.Cursor, bool
 	switch {
 	case err == nil:
 		r.hear(start)
-		return dotmesh.Cursor(resp.Header.Revision), resp.Succeeded, nil
+		cursor := dotmesh.Cursor(resp.Header.Revision)
+		if resp.Succeeded {
+			t.remember(cursor, txn.Writes)
+		}
+		return cursor, resp.Succeeded, nil
 	case refused(err):
 		return 0, false, r.explain(ctx, err)
 	}

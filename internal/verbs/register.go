@@ -9,15 +9,15 @@ func Register(r dotmesh.Registration) Verb {
 			return err
 		}
 		key := commitKey(r.Commit.Line, r.Commit.Seq)
-		tx.want(branchKey(r.Branch), key)
+		tx.want(branchKey(r.Branch))
 		if !r.Op.Dot.IsZero() {
 			tx.tail(opsPrefix(r.Op.Dot))
 		}
-		if done, err := committedBefore(tx, &r.Commit); done || err != nil {
-			return err
-		}
 		branch, err := expect(tx, r.Branch, r.Expect)
-		if err != nil {
+		if err != nil || !tx.free(key) {
+			if done, other := committedBefore(tx, &r.Commit); done || other != nil {
+				return other
+			}
 			if branch != nil && branch.Pointer.Tip == r.Commit.ID {
 				return nil // registered, and its record thinned out since
 			}

@@ -30,6 +30,13 @@ type Backend interface {
 	Commit(ctx context.Context, txn Txn) (dotmesh.Cursor, bool, error)
 }
 
+// Guesser is a Backend that remembers some of what it has seen. A verb is first tried on
+// that: if nothing has changed since, which the commit finds out, it is one round trip.
+type Guesser interface {
+	// Guess returns wants as they were when they were last seen, nil unless all were.
+	Guess(wants Wants) *View
+}
+
 // Verb decides. It must be pure, and must not mind that what it reads is absent because
 // it has not been loaded yet: what it returns then is thrown away.
 type Verb func(tx *Tx) error
@@ -46,7 +53,15 @@ func Do(ctx context.Context, b Backend, op string, verb Verb) (dotmesh.Cursor, e
 	var wants Wants
 	var doubt error
 	for attempt := range attempts {
-		tx, err := decide(ctx, b, &wants, verb)
+		var tx *Tx
+		var err error
+		if attempt == 0 {
+			tx = guess(b, verb)
+		}
+		guessed := tx != nil
+		if !guessed {
+			tx, err = decide(ctx, b, &wants, verb)
+		}
 		if doubt != nil && dotmesh.KindOf(err) == dotmesh.Unreachable && pause(ctx, attempt) == nil {
 			continue // whether it was done can be seen when the registry is back
 		}
@@ -66,6 +81,9 @@ func Do(ctx context.Context, b Backend, op string, verb Verb) (dotmesh.Cursor, e
 			return 0, settle(op, doubt, err)
 		}
 		wants.add(Wants{Keys: tx.absent})
+		if guessed && err == nil {
+			continue
+		}
 		if err := pause(ctx, attempt); err != nil {
 			return 0, settle(op, doubt, err)
 		}
@@ -94,6 +112,32 @@ func settle(op string, doubt, err error) error {
 	return &dotmesh.Error{
 		Op: op, Kind: dotmesh.Unknown, Err: doubt,
 		Text: "the registry's answer was lost, so the change may have been made; look before you try again (" + dotmesh.Text(err) + ")",
+	}
+}
+
+// guess runs the verb on what the backend remembers. It returns nil where that is not
+// enough, and where the verb would do nothing: a refusal must be known to be right.
+func guess(b Backend, verb Verb) *Tx {
+	g, ok := b.(Guesser)
+	if !ok {
+		return nil
+	}
+	var wants Wants
+	for {
+		view := g.Guess(wants)
+		if view == nil {
+			return nil
+		}
+		tx := &Tx{view: view}
+		err := verb(tx)
+		switch {
+		case !tx.missing.empty():
+			wants.add(tx.missing)
+		case either(tx.fault, err) != nil || len(tx.writes) == 0:
+			return nil
+		default:
+			return tx
+		}
 	}
 }
 
