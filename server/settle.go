@@ -89,7 +89,10 @@ func (n *Node) settleSwing(ctx context.Context, id dotmesh.BranchID) error {
 		}
 	}
 	b := n.view.branch(a.Branch)
-	if b == nil || b.Pointer.Master != n.ID() || b.Stash != nil {
+	if b == nil {
+		return n.forget(ctx, a)
+	}
+	if b.Pointer.Master != n.ID() || b.Stash != nil {
 		return nil
 	}
 	if a.Phase == mine && a.Line == b.Pointer.Line && a.Epoch == b.Pointer.Epoch {
@@ -102,6 +105,16 @@ func (n *Node) settleSwing(ctx context.Context, id dotmesh.BranchID) error {
 		}
 	}
 	return n.own(b)
+}
+
+// forget drops the note of a branch that is gone, and its line with it. While the line is
+// there nothing is forgotten, whatever the registry says.
+func (n *Node) forget(ctx context.Context, a authority) error {
+	_, err := n.store.Line(ctx, a.Line)
+	if dotmesh.KindOf(err) != dotmesh.NotFound {
+		return err
+	}
+	return n.mem.settled(nil, []dotmesh.BranchID{a.Branch})
 }
 
 // settleIntents destroys the lines that were forked for something that never happened.

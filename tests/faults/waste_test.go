@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"encoding/json"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -24,6 +25,7 @@ type registered struct {
 	lines    map[dotmesh.LineID]*dotmesh.Line
 	branches map[dotmesh.BranchID]*dotmesh.Branch
 	commits  map[dotmesh.CommitID]bool // false: it was deleted and may be gone
+	oldest   map[dotmesh.LineID]uint64 // the first place from which on a line's commits are kept
 }
 
 func (n *node) registry() registered {
@@ -32,7 +34,10 @@ func (n *node) registry() registered {
 	n.must(err)
 	var commits []*dotmesh.Commit
 	buried := map[dotmesh.UUID]bool{}
-	r := registered{map[dotmesh.LineID]*dotmesh.Line{}, map[dotmesh.BranchID]*dotmesh.Branch{}, map[dotmesh.CommitID]bool{}}
+	r := registered{
+		map[dotmesh.LineID]*dotmesh.Line{}, map[dotmesh.BranchID]*dotmesh.Branch{},
+		map[dotmesh.CommitID]bool{}, map[dotmesh.LineID]uint64{},
+	}
 	for _, e := range entries {
 		record, err := verbs.Decode(e.Key, e.Value)
 		n.must(err)
@@ -57,6 +62,9 @@ func (n *node) registry() registered {
 			continue
 		}
 		r.commits[c.ID] = !buried[line.Owner.UUID] && !buried[line.Dot.UUID]
+		if first, known := r.oldest[c.Line]; !known || c.Seq < first {
+			r.oldest[c.Line] = c.Seq
+		}
 	}
 	return r
 }
@@ -80,8 +88,10 @@ func (n *node) wantNoWaste() {
 		}
 		delete(want.lines, info.ID)
 		for _, c := range info.Commits {
-			if _, known := want.commits[c.ID]; !known {
-				n.Errorf("commit %s of line %s is in the pool, and nobody can reach it: %s", c.ID, info.ID, c.Meta)
+			var record dotmesh.Commit
+			n.must(json.Unmarshal(c.Meta, &record))
+			if _, known := want.commits[c.ID]; !known && record.Seq >= want.oldest[info.ID] {
+				n.Errorf("commit %s, %q, of line %s is in the pool, and nobody can reach it", c.ID, record.Message, info.ID)
 			}
 			delete(want.commits, c.ID)
 		}
