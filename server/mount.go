@@ -47,7 +47,7 @@ func (s *service) Mount(ctx context.Context, r dotmesh.MountRequest) (dotmesh.Mo
 		return dotmesh.Mounted{}, err
 	}
 	defer release()
-	if b, err = s.node.ownBranch(b.ID); err != nil {
+	if b, err = s.node.writable(ctx, b.ID); err != nil {
 		return dotmesh.Mounted{}, err
 	}
 	if old := s.node.view.attachment(s.node.ID(), r.Volume.String()); old != nil && old.Branch != b.ID {
