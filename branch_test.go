@@ -56,7 +56,7 @@ func TestAPointerSurvivesTheWire(t *testing.T) {
 
 func TestACommitThatALineWasForkedFromIsKnown(t *testing.T) {
 	origin := dotmesh.Origin{Line: dotmesh.LineID{UUID: dotmesh.NewUUID()}, Commit: dotmesh.CommitID{UUID: dotmesh.NewUUID()}}
-	line := dotmesh.Line{Children: []dotmesh.Origin{origin}}
+	line := dotmesh.Line{Children: []dotmesh.Child{{Line: origin.Line, Commit: origin.Commit}}}
 	if !line.Forked(origin.Commit) || line.Forked(dotmesh.CommitID{UUID: dotmesh.NewUUID()}) {
 		t.Error("it is not told from others")
 	}

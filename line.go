@@ -14,11 +14,19 @@ func (o Origin) IsZero() bool { return o == Origin{} }
 // renamed or received over. It belongs to one branch, and changes its owner at most once:
 // from that branch to a stash.
 type Line struct {
-	ID       LineID   `json:"id"`
-	Dot      DotID    `json:"dot"`
-	Origin   Origin   `json:"origin,omitzero"`
-	Owner    BranchID `json:"owner"`
-	Children []Origin `json:"children,omitempty"` // {line, commit}: that line was forked from this commit of ours
+	ID        LineID   `json:"id"`
+	Dot       DotID    `json:"dot"`
+	Origin    Origin   `json:"origin,omitzero"`
+	OriginSeq uint64   `json:"origin_seq,omitempty"` // the origin commit's place on its line
+	Owner     BranchID `json:"owner"`
+	Children  []Child  `json:"children,omitempty"`
+}
+
+// Child is a line that was forked from a commit of ours.
+type Child struct {
+	Line   LineID   `json:"line"`
+	Commit CommitID `json:"commit"`
+	Seq    uint64   `json:"seq,omitempty"` // the commit's place
 }
 
 // Forked reports whether some line was forked from commit c of this line, so that c must
@@ -26,6 +34,17 @@ type Line struct {
 func (l *Line) Forked(c CommitID) bool {
 	for _, child := range l.Children {
 		if child.Commit == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Kept reports whether the commit in that place stays for as long as the lines live that
+// were forked from this one: it is one that they were forked from, or older.
+func (l *Line) Kept(c CommitID, seq uint64) bool {
+	for _, child := range l.Children {
+		if child.Commit == c || 0 < seq && seq <= child.Seq {
 			return true
 		}
 	}

@@ -60,7 +60,8 @@ const (
 
 // Tombstone is the only thing that ever allows data to be destroyed. It names what may go
 // and lists what it covers: a node whose line holds anything else keeps that as a stash
-// first. Until Keep has passed the deletion can be undone and nothing is destroyed.
+// first. Once Keep has passed somebody seals it. Until then the deletion can be undone and
+// nothing is destroyed; a clock says when to seal it and decides nothing else.
 type Tombstone struct {
 	ID     UUID          `json:"id"` // the dot's, branch's or commit's id
 	Kind   TombstoneKind `json:"kind"`
@@ -71,12 +72,13 @@ type Tombstone struct {
 	By     string        `json:"by"`
 	At     time.Time     `json:"at"`
 	Keep   time.Time     `json:"keep"`
-	Acked  []NodeID      `json:"acked,omitempty"` // nodes that have done what it allows
+	Sealed bool          `json:"sealed,omitempty"` // it cannot be undone any more; only then is anything destroyed
 }
 
-// Cover is a line's registered history up to its tip.
+// Cover is a line's registered history up to its tip; for a buried commit that commit.
 type Cover struct {
 	Line   LineID   `json:"line"`
 	Commit CommitID `json:"commit"`
 	Chain  Chain    `json:"chain"`
+	Acked  []NodeID `json:"acked,omitempty"` // nodes that hold nothing of it any more
 }

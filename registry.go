@@ -65,15 +65,22 @@ type Registry interface {
 	Bury(ctx context.Context, b Burial) (Cursor, error)
 
 	// Unbury undoes a Bury whose tombstone is still there. [Exists] if the name has been
-	// given to something else, [Conflict] once a node has acknowledged the tombstone.
+	// given to something else, [Conflict] once the tombstone is sealed. A buried commit that
+	// a sealed line may have lost is [Conflict] too.
 	Unbury(ctx context.Context, tombstone UUID, op Op) (Cursor, error)
 
-	// Acknowledge records that node has destroyed what the tombstone allows. When every
-	// member has, the tombstone, and the branches and lines that it covers, are removed,
-	// in small steps of which the tombstone is the last: while it is there, another call
-	// goes on where one was cut off. [Conflict] while a line that it covers is the origin
-	// of one that it does not cover: such a line cannot have been destroyed.
-	Acknowledge(ctx context.Context, tombstone UUID, node NodeID, members []NodeID) (Cursor, error)
+	// Seal ends the time in which Unbury can undo a Bury. Only one of the two succeeds.
+	// Who has sealed a tombstone may destroy what it allows. [NotFound] if it was unburied.
+	Seal(ctx context.Context, tombstone UUID) (Cursor, error)
+
+	// Acknowledge records that node holds nothing any more of those lines, or of the buried
+	// commit on them, which the sealed tombstone covers. A line goes when every member has
+	// acknowledged it, and the tombstone, with the branches that it buried, when no line
+	// is left, in small steps of which the tombstone is the last: while it is there,
+	// another call goes on where one was cut off. [Conflict] for a line that is still the
+	// origin of another one, and before the tombstone is sealed: such a line cannot have
+	// been destroyed.
+	Acknowledge(ctx context.Context, tombstone UUID, node NodeID, lines []LineID, members []NodeID) (Cursor, error)
 
 	// PutDot changes a dot's settings, collaborators or current branch. Its name and id
 	// stay. A non-zero op is written with it.
@@ -157,7 +164,8 @@ func (*User) record()       {}
 
 // Creation is a new dot or branch. Line is new too and owned by Branch; where it has an
 // origin, the origin line must exist, be of the same dot and still have that commit, and
-// becomes Line's parent in the same transaction.
+// becomes Line's parent in the same transaction. Of a line whose branch is buried only what
+// other lines keep can be forked: see [Line.Kept].
 type Creation struct {
 	Dot     *Dot // nil: Branch is of a dot that exists
 	Branch  Branch
@@ -201,7 +209,8 @@ type Move struct {
 // that goes or, for a commit, whose history it is in; [Conflict] if one has moved on. Next
 // holds those that change with it: the count, and the head if that was the commit. A
 // commit that a line was forked from, a branch's tip and a dot's master branch alone are
-// refused with [Conflict].
+// refused with [Conflict]. The tombstone of a dot or branch covers exactly the lines of the
+// pointers in Expect.
 //
 // The records of a buried branch, and of a buried dot's branches, stay until the last
 // [Registry.Acknowledge]; the names, and a buried commit's record, go at once.

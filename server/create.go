@@ -100,7 +100,7 @@ func (s *service) CreateBranch(ctx context.Context, r dotmesh.CreateBranch) (dot
 	}
 	line := dotmesh.Line{
 		ID: dotmesh.LineID{UUID: request.Derive("line")}, Dot: d.ID, Owner: branch,
-		Origin: dotmesh.Origin{Line: commit.Line, Commit: commit.ID},
+		Origin: dotmesh.Origin{Line: commit.Line, Commit: commit.ID}, OriginSeq: commit.Seq,
 	}
 	pointer, err := n.pointerAt(ctx, &line, &commit, 1)
 	if err != nil {

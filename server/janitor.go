@@ -2,11 +2,17 @@ package server
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 	"dotmesh.io/dotmesh/server/plan"
 )
+
+// stashGrace is how long a stash that has expired is kept after it was buried.
+const stashGrace = time.Hour
 
 // janitor sweeps once an hour, and when somebody asks for it.
 func (n *Node) janitor(ctx context.Context) error {
@@ -37,8 +43,16 @@ func (n *Node) sweep(ctx context.Context) {
 			n.retry(ctx, "stash not buried", b.ID.UUID, func() error { return n.buryStash(ctx, b) })
 		}
 	}
-	for _, t := range n.view.allTombstones() {
-		n.retry(ctx, "tombstone not carried out", t.ID, func() error { return n.collect(ctx, t) })
+	// A line that is gone from the registry lets go of the one that it was forked from.
+	for freed := true; freed; {
+		freed = false
+		for _, t := range n.view.allTombstones() {
+			n.retry(ctx, "tombstone not carried out", t.ID, func() error {
+				more, err := n.collect(ctx, t.ID)
+				freed = freed || more
+				return err
+			})
+		}
 	}
 	n.log.Debug("swept", "tombstones", len(n.view.allTombstones()))
 }
@@ -52,8 +66,8 @@ func (n *Node) retry(ctx context.Context, what string, id dotmesh.UUID, f func()
 	}
 }
 
-// buryStash deletes a stash that has expired. Its retention has ended, so nothing is kept
-// for longer.
+// buryStash deletes a stash that has expired. It is kept for a little longer, so that a
+// clock that was wrong for a moment destroys nothing.
 func (n *Node) buryStash(ctx context.Context, b *dotmesh.Branch) error {
 	d := n.view.dotByID(b.Dot)
 	if d == nil {
@@ -61,45 +75,86 @@ func (n *Node) buryStash(ctx context.Context, b *dotmesh.Branch) error {
 	}
 	s := &service{node: n, who: dotmesh.Principal{Name: "system", Admin: true}}
 	burial := s.burial(dotmesh.BuriedBranch, b.ID.UUID, d)
-	burial.Tombstone.Branch, burial.Tombstone.Keep = b, burial.Tombstone.At
+	burial.Tombstone.Branch, burial.Tombstone.Keep = b, burial.Tombstone.At.Add(stashGrace)
 	cover(&burial, b)
 	return n.sees(ctx)(n.reg.Bury(ctx, burial))
 }
 
-// collect destroys what a tombstone allows on this node and acknowledges it.
-func (n *Node) collect(ctx context.Context, t *dotmesh.Tombstone) error {
-	what, due := plan.Collect(t, n.view.line, n.now())
-	if !due {
-		return nil
+// collect destroys what a tombstone allows on this node and acknowledges it. It reports
+// whether a line has gone from the registry by that. Only a clock says when to begin, but
+// the registry's seal decides that nothing can be brought back from then on.
+func (n *Node) collect(ctx context.Context, id dotmesh.UUID) (freed bool, err error) {
+	release, err := n.locks.acquire(ctx, id)
+	if err != nil {
+		return false, err
 	}
-	covers := map[dotmesh.LineID]dotmesh.Cover{}
-	for _, c := range t.Covers {
-		covers[c.Line] = c
+	defer release()
+	t := n.view.tombstone(id)
+	if t == nil || !plan.Due(t, n.now()) {
+		return false, nil
 	}
-	for _, c := range what.Commits {
-		if err := n.store.Drop(ctx, c.Line, []dotmesh.CommitID{c.Commit}); err != nil {
-			return err
+	if err := n.mayChange(ctx); err != nil {
+		return false, err
+	}
+	if !t.Sealed {
+		if err := n.sees(ctx)(n.reg.Seal(ctx, id)); err != nil {
+			return false, err
+		}
+		if err := fail.Point("collect.after-seal"); err != nil {
+			return false, err
 		}
 	}
-	for _, id := range what.Lines {
-		if err := n.destroyLine(ctx, covers[id]); err != nil {
-			return err
+	what := plan.Collect(t, n.view.line)
+	gone, fault := n.destroy(ctx, what)
+	if len(gone) == 0 && !what.Empty() {
+		return false, fault
+	}
+	owners := n.ownersOf(what.Lines, gone)
+	if err := n.acknowledge(ctx, id, gone); err != nil {
+		return false, errors.Join(fault, err)
+	}
+	n.stats.forget(owners)
+	freed = slices.ContainsFunc(gone, func(id dotmesh.LineID) bool { return n.view.line(id) == nil })
+	return freed, errors.Join(fault, n.mem.settled(nil, owners))
+}
+
+// destroy destroys what may go, each by itself: one that is still in use does not keep the
+// others. It returns the lines of which nothing is left here that the tombstone covers.
+func (n *Node) destroy(ctx context.Context, what plan.Collectable) (gone []dotmesh.LineID, err error) {
+	var faults []error
+	try := func(covers []dotmesh.Cover, do func(context.Context, dotmesh.Cover) error) (done []dotmesh.LineID) {
+		for _, c := range covers {
+			if err := do(ctx, c); err != nil && dotmesh.KindOf(err) != dotmesh.NotFound {
+				faults = append(faults, err)
+				continue
+			}
+			done = append(done, c.Line) // or an earlier round did it
+		}
+		return done
+	}
+	gone = append(try(what.Commits, n.dropCommit), try(what.Lines, n.destroyLine)...)
+	try(what.Shrink, n.shrinkLine)
+	return gone, errors.Join(faults...)
+}
+
+// ownersOf returns the branches whose lines are gone.
+func (n *Node) ownersOf(covers []dotmesh.Cover, gone []dotmesh.LineID) []dotmesh.BranchID {
+	var owners []dotmesh.BranchID
+	for _, c := range covers {
+		if l := n.view.line(c.Line); l != nil && slices.Contains(gone, c.Line) {
+			owners = append(owners, l.Owner)
 		}
 	}
-	for _, id := range what.Shrink {
-		if err := n.shrinkLine(ctx, covers[id]); err != nil {
-			return err
-		}
-	}
-	if !what.Done() {
-		return nil
-	}
+	return owners
+}
+
+func (n *Node) acknowledge(ctx context.Context, tombstone dotmesh.UUID, gone []dotmesh.LineID) error {
 	members, _ := n.view.allNodes()
 	ids := make([]dotmesh.NodeID, 0, len(members))
 	for _, m := range members {
 		ids = append(ids, m.ID)
 	}
-	return n.sees(ctx)(n.reg.Acknowledge(ctx, t.ID, n.ID(), ids))
+	return n.sees(ctx)(n.reg.Acknowledge(ctx, tombstone, n.ID(), gone, ids))
 }
 
 // exact refuses a line that holds anything that the tombstone does not cover.
@@ -129,11 +184,12 @@ func (n *Node) exact(ctx context.Context, cover dotmesh.Cover) (dotmesh.LineInfo
 	return info, nil
 }
 
+func (n *Node) dropCommit(ctx context.Context, cover dotmesh.Cover) error {
+	return n.store.Drop(ctx, cover.Line, []dotmesh.CommitID{cover.Commit})
+}
+
 func (n *Node) destroyLine(ctx context.Context, cover dotmesh.Cover) error {
 	if _, err := n.exact(ctx, cover); err != nil {
-		if dotmesh.KindOf(err) == dotmesh.NotFound {
-			return nil // an earlier round did it
-		}
 		return err
 	}
 	return n.store.Destroy(ctx, cover.Line)

@@ -62,6 +62,16 @@ func (s *stats) clean(id dotmesh.BranchID, now time.Time) {
 	s.figures[id] = f
 }
 
+// forget drops what is known of branches that are gone.
+func (s *stats) forget(ids []dotmesh.BranchID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(s.figures, id)
+		delete(s.mounted, id)
+	}
+}
+
 func (s *stats) watch(id dotmesh.BranchID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

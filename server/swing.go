@@ -128,7 +128,10 @@ func (n *Node) turn(ctx context.Context, sw swing, a authority) (*dotmesh.Branch
 
 // plotSwing decides the transaction.
 func (n *Node) plotSwing(ctx context.Context, sw swing, b *dotmesh.Branch) (dotmesh.Swinging, error) {
-	line := dotmesh.Line{ID: sw.line, Dot: b.Dot, Owner: b.ID, Origin: dotmesh.Origin{Line: sw.to.Line, Commit: sw.to.ID}}
+	line := dotmesh.Line{
+		ID: sw.line, Dot: b.Dot, Owner: b.ID,
+		Origin: dotmesh.Origin{Line: sw.to.Line, Commit: sw.to.ID}, OriginSeq: sw.to.Seq,
+	}
 	next, err := n.pointerAt(ctx, &line, &sw.to, b.Pointer.Epoch+1)
 	if err != nil {
 		return dotmesh.Swinging{}, err

@@ -16,8 +16,13 @@ var buryTests = []registryCase{
 	{"what must stay is not buried", testBuryRefused},
 	{"nothing happens to what is buried", testBuried},
 	{"a dot with 200 branches is buried at once", testBuryBig},
+	{"what is sealed does not come back, and nothing goes before", testSeal},
 	{"what is buried goes when the last member has acknowledged it", testAcknowledge},
 	{"a line that another was forked from does not go", testAcknowledgeOrigin},
+	{"burials that wait for each other go line by line", testAcknowledgeParts},
+	{"what other lines keep of a buried branch can be forked and deleted", testForkKept},
+	{"a buried commit does not come back to a line that may have lost it", testUnburyLost},
+	{"a buried commit that the registry does not keep comes back without its record", testUnburyTrimmed},
 }
 
 func (r *registryTest) tombstone(b dotmesh.Branch, kind dotmesh.TombstoneKind) dotmesh.Burial {
@@ -32,7 +37,7 @@ func (r *registryTest) tombstone(b dotmesh.Branch, kind dotmesh.TombstoneKind) d
 	burial := dotmesh.Burial{
 		Tombstone: dotmesh.Tombstone{
 			ID: b.ID.UUID, Kind: kind, Dot: dot, By: "admin", At: time.Unix(1700000100, 0).UTC(),
-			Covers: []dotmesh.Cover{{Line: b.Pointer.Line, Commit: b.Pointer.Tip, Chain: b.Pointer.Chain}},
+			Covers: []dotmesh.Cover{coverOf(b.Pointer)},
 		},
 		Expect: map[dotmesh.BranchID]dotmesh.Pointer{b.ID: b.Pointer},
 		Op:     dotmesh.Op{Branch: b.ID, Verb: dotmesh.VerbDeleteBranch, By: "admin", Request: dotmesh.NewUUID()},
@@ -43,12 +48,36 @@ func (r *registryTest) tombstone(b dotmesh.Branch, kind dotmesh.TombstoneKind) d
 		for id, other := range s.branches {
 			if other.Dot == b.Dot && s.tombstones[id.UUID] == nil {
 				burial.Expect[id] = other.Pointer
+				if id != b.ID {
+					burial.Tombstone.Covers = append(burial.Tombstone.Covers, coverOf(other.Pointer))
+				}
 			}
 		}
 	case dotmesh.BuriedBranch:
 		burial.Tombstone.Branch = &b
 	}
 	return burial
+}
+
+func coverOf(p dotmesh.Pointer) dotmesh.Cover {
+	return dotmesh.Cover{Line: p.Line, Commit: p.Tip, Chain: p.Chain}
+}
+
+// collected tells the registry, as a cluster of members does that destroys all that a
+// burial covers.
+func (r *registryTest) collected(b dotmesh.Burial, members ...dotmesh.NodeID) {
+	r.t.Helper()
+	r.must(r.Seal(r.ctx, b.Tombstone.ID))
+	for _, m := range members {
+		r.must(r.Acknowledge(r.ctx, b.Tombstone.ID, m, linesOf(b), members))
+	}
+}
+
+func linesOf(b dotmesh.Burial) (lines []dotmesh.LineID) {
+	for _, c := range b.Tombstone.Covers {
+		lines = append(lines, c.Line)
+	}
+	return lines
 }
 
 func testBuryDot(t *testing.T, r *registryTest) {
@@ -111,6 +140,7 @@ func testBuryBranch(t *testing.T, r *registryTest) {
 func (r *registryTest) commitBurial(b dotmesh.Branch, c dotmesh.Commit) dotmesh.Burial {
 	burial := r.tombstone(b, dotmesh.BuriedCommit)
 	burial.Tombstone.ID, burial.Tombstone.Commit = c.ID.UUID, &c
+	burial.Tombstone.Covers = []dotmesh.Cover{{Line: c.Line, Commit: c.ID, Chain: c.Chain}}
 	burial.Op.Verb = dotmesh.VerbDeleteCommit
 	next := b.Pointer
 	next.Count--
@@ -229,7 +259,7 @@ func testBuryBig(t *testing.T, r *registryTest) {
 	}
 	burial := r.tombstone(b, dotmesh.BuriedDot)
 	r.must(r.Bury(r.ctx, burial))
-	r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.a, []dotmesh.NodeID{r.a}))
+	r.collected(burial, r.a)
 	if s := r.list(); len(s.tombstones)+len(s.dots)+len(s.branches)+len(s.lines)+len(s.commits)+len(s.positions) != 0 {
 		t.Errorf("%d branches and %d lines are left of the dot", len(s.branches), len(s.lines))
 	}
@@ -240,6 +270,36 @@ func testBuryBig(t *testing.T, r *registryTest) {
 	}
 }
 
+func testSeal(t *testing.T, r *registryTest) {
+	b := r.dot("shop")
+	f := r.fork(b, "wip")
+	r.must(r.Create(r.ctx, f))
+	burial := r.tombstone(f.Branch, dotmesh.BuriedBranch)
+	id, members := burial.Tombstone.ID, []dotmesh.NodeID{r.a, r.b}
+	r.must(r.Bury(r.ctx, burial))
+	cursor, err := r.Acknowledge(r.ctx, id, r.a, linesOf(burial), members)
+	r.refuse(dotmesh.Conflict, cursor, err) // nobody may have destroyed anything yet
+	r.must(r.Unbury(r.ctx, id, dotmesh.Op{}))
+	cursor, err = r.Seal(r.ctx, id)
+	r.refuse(dotmesh.NotFound, cursor, err)
+	r.must(r.Bury(r.ctx, burial))
+	for range 2 {
+		r.must(r.Seal(r.ctx, id))
+	}
+	cursor, err = r.Unbury(r.ctx, id, dotmesh.Op{})
+	r.refuse(dotmesh.Conflict, cursor, err)
+	if got := r.list().tombstones[id]; got == nil || !got.Sealed {
+		t.Errorf("tombstone = %+v, want a sealed one", got)
+	}
+	sealed := r.tombstone(b, dotmesh.BuriedDot)
+	sealed.Tombstone.Sealed = true
+	cursor, err = r.Bury(r.ctx, sealed)
+	r.refuse(dotmesh.Invalid, cursor, err)
+	sealed.Tombstone.Sealed, sealed.Tombstone.Covers = false, nil
+	cursor, err = r.Bury(r.ctx, sealed)
+	r.refuse(dotmesh.Invalid, cursor, err) // what it does not cover would never go
+}
+
 func testAcknowledge(t *testing.T, r *registryTest) {
 	b := r.dot("shop")
 	f := r.fork(b, "wip")
@@ -247,17 +307,18 @@ func testAcknowledge(t *testing.T, r *registryTest) {
 	burial := r.tombstone(f.Branch, dotmesh.BuriedBranch)
 	r.must(r.Bury(r.ctx, burial))
 	members := []dotmesh.NodeID{r.a, r.b}
+	r.must(r.Seal(r.ctx, burial.Tombstone.ID))
 	for range 2 {
-		r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.a, members))
+		r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.a, linesOf(burial), members))
 	}
 	s := r.list()
-	if got := s.tombstones[burial.Tombstone.ID]; got == nil || len(got.Acked) != 1 || s.branches[f.Branch.ID] == nil {
+	if got := s.tombstones[burial.Tombstone.ID]; got == nil || len(got.Covers[0].Acked) != 1 || s.branches[f.Branch.ID] == nil {
 		t.Fatalf("tombstone = %+v, want it acknowledged by one and the branch still there", got)
 	}
-	cursor, err := r.Unbury(r.ctx, burial.Tombstone.ID, dotmesh.Op{})
-	r.refuse(dotmesh.Conflict, cursor, err)
+	cursor, err := r.Acknowledge(r.ctx, burial.Tombstone.ID, r.b, []dotmesh.LineID{b.Pointer.Line}, members)
+	r.refuse(dotmesh.Invalid, cursor, err) // it covers no such line
 	for range 2 {
-		r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.b, members))
+		r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.b, linesOf(burial), members))
 	}
 	s = r.list()
 	if len(s.tombstones) != 0 || len(s.branches) != 1 || len(s.lines) != 1 || len(s.positions) != 1 {
@@ -273,31 +334,135 @@ func testAcknowledgeOrigin(t *testing.T, r *registryTest) {
 	f := r.fork(b, "wip")
 	r.must(r.Create(r.ctx, f))
 	child := r.fork(f.Branch, "child")
-	child.Line.Origin.Line = f.Line.ID
 	r.must(r.Create(r.ctx, child))
-	members := []dotmesh.NodeID{r.a}
 	first, second := r.tombstone(f.Branch, dotmesh.BuriedBranch), r.tombstone(child.Branch, dotmesh.BuriedBranch)
 	r.must(r.Bury(r.ctx, first))
-	cursor, err := r.Acknowledge(r.ctx, first.Tombstone.ID, r.a, members)
+	r.must(r.Seal(r.ctx, first.Tombstone.ID))
+	cursor, err := r.Acknowledge(r.ctx, first.Tombstone.ID, r.a, linesOf(first), []dotmesh.NodeID{r.a})
 	r.refuse(dotmesh.Conflict, cursor, err)
-	another := r.fork(f.Branch, "another") // the line stays anyway, and is part of a history
-	r.must(r.Create(r.ctx, another))
-	third := r.tombstone(another.Branch, dotmesh.BuriedBranch)
-	for _, burial := range []dotmesh.Burial{second, third} {
-		r.must(r.Bury(r.ctx, burial))
-		r.must(r.Acknowledge(r.ctx, burial.Tombstone.ID, r.a, members))
-	}
-	cursor, err = r.Create(r.ctx, r.fork(f.Branch, "late"))
-	r.refuse(dotmesh.NotFound, cursor, err) // now it may go any moment
-	r.must(r.Acknowledge(r.ctx, first.Tombstone.ID, r.a, members))
+	r.must(r.Bury(r.ctx, second))
+	r.collected(second, r.a)
+	r.collected(first, r.a)
 	if s := r.list(); len(s.lines) != 1 || len(s.tombstones) != 0 {
 		t.Errorf("%d lines and %d tombstones are left, want 1 and 0", len(s.lines), len(s.tombstones))
 	}
 	commit, one := r.commit(b, "one")
 	commit, _ = r.commit(commit, "two")
-	r.must(r.Bury(r.ctx, r.commitBurial(commit, one)))
-	r.must(r.Acknowledge(r.ctx, one.ID.UUID, r.a, members))
+	burial := r.commitBurial(commit, one)
+	r.must(r.Bury(r.ctx, burial))
+	r.collected(burial, r.a)
 	if s := r.list(); len(s.lines) != 1 || len(s.tombstones) != 0 || len(s.branches) != 1 {
 		t.Error("the acknowledgement of a commit took more than its tombstone")
+	}
+	fork := r.forkAt(r.branch(b.ID), one, "late")
+	cursor, err = r.Create(r.ctx, fork)
+	r.refuse(dotmesh.NotFound, cursor, err) // that commit is gone for good
+}
+
+// forkAt returns the creation of a branch at any commit.
+func (r *registryTest) forkAt(from dotmesh.Branch, c dotmesh.Commit, name dotmesh.Name) dotmesh.Creation {
+	p := from.Pointer
+	p.Line, p.Tip, p.Seq, p.Chain = c.Line, c.ID, c.Seq, c.Chain
+	from.Pointer = p
+	return r.fork(from, name)
+}
+
+// testAcknowledgeParts buries two things that wait for each other: of a dot, the first
+// line is the origin of a stash that was buried before, and its last line was forked from
+// that.
+func testAcknowledgeParts(t *testing.T, r *registryTest) {
+	b := r.dot("shop")
+	first := r.reset(b, "first")
+	r.must(r.Swing(r.ctx, first))
+	second := r.reset(r.branch(b.ID), "second")
+	r.must(r.Swing(r.ctx, second))
+	stash, dot := r.tombstone(*second.Stash, dotmesh.BuriedBranch), dotmesh.Burial{}
+	r.must(r.Bury(r.ctx, stash))
+	dot = r.tombstone(r.branch(b.ID), dotmesh.BuriedDot)
+	r.must(r.Bury(r.ctx, dot))
+	members := []dotmesh.NodeID{r.a}
+	r.must(r.Seal(r.ctx, dot.Tombstone.ID))
+	r.must(r.Acknowledge(r.ctx, dot.Tombstone.ID, r.a, []dotmesh.LineID{second.Line.ID}, members))
+	if s := r.list(); len(s.lines) != 2 || s.tombstones[dot.Tombstone.ID] == nil || s.branches[b.ID] == nil {
+		t.Fatalf("%d lines are left, want 2, and the tombstone with its branches", len(s.lines))
+	}
+	r.collected(stash, r.a)
+	r.must(r.Acknowledge(r.ctx, dot.Tombstone.ID, r.a, []dotmesh.LineID{b.Pointer.Line}, members))
+	if s := r.list(); len(s.lines)+len(s.tombstones)+len(s.branches)+len(s.commits) != 0 {
+		t.Errorf("%d lines, %d tombstones, %d branches, %d commits are left", len(s.lines), len(s.tombstones), len(s.branches), len(s.commits))
+	}
+}
+
+// testForkKept buries the stash of a branch whose history began on the stash's line.
+func testForkKept(t *testing.T, r *registryTest) {
+	b, one := r.commit(r.dot("shop"), "one")
+	b, two := r.commit(b, "two")
+	b, three := r.commit(b, "three")
+	swing := r.reset(b, "stash")
+	swing.Line.Origin.Commit, swing.Line.OriginSeq = two.ID, two.Seq
+	swing.Next.Tip, swing.Next.Chain, swing.Next.Head = two.ID, two.Chain, two.ID
+	r.must(r.Swing(r.ctx, swing))
+	b = r.branch(b.ID)
+	stash := r.tombstone(*swing.Stash, dotmesh.BuriedBranch)
+	r.must(r.Bury(r.ctx, stash))
+	burial := r.commitBurial(b, one)
+	for _, sealed := range []bool{false, true} {
+		if sealed {
+			r.must(r.Seal(r.ctx, stash.Tombstone.ID))
+		}
+		for i, c := range []dotmesh.Commit{one, two} {
+			r.must(r.Create(r.ctx, r.forkAt(b, c, dotmesh.Name(fmt.Sprintf("kept-%d-%v", i, sealed)))))
+		}
+		cursor, err := r.Create(r.ctx, r.forkAt(b, three, "late"))
+		r.refuse(dotmesh.NotFound, cursor, err)
+		for _, child := range r.list().branches {
+			if child.Pointer.Tip == one.ID { // only "two" is to keep the line
+				gone := r.tombstone(*child, dotmesh.BuriedBranch)
+				r.must(r.Bury(r.ctx, gone))
+				r.collected(gone, r.a)
+			}
+		}
+		r.must(r.Bury(r.ctx, burial))
+		r.must(r.Unbury(r.ctx, one.ID.UUID, dotmesh.Op{}))
+	}
+	r.must(0, r.TrimCommits(r.ctx, one.Line, three.Seq))
+	r.must(r.Create(r.ctx, r.forkAt(b, one, "old")))
+}
+
+// testUnburyLost buries a commit that is not kept when its branch is collected.
+func testUnburyLost(t *testing.T, r *registryTest) {
+	b := r.dot("shop")
+	f := r.fork(b, "wip")
+	r.must(r.Create(r.ctx, f))
+	wip, one := r.commit(f.Branch, "one")
+	r.must(r.Create(r.ctx, r.fork(wip, "child")))
+	wip, two := r.commit(wip, "two")
+	wip, _ = r.commit(wip, "three")
+	r.must(r.Bury(r.ctx, r.commitBurial(wip, two)))
+	branch := r.tombstone(r.branch(wip.ID), dotmesh.BuriedBranch)
+	r.must(r.Bury(r.ctx, branch))
+	r.must(r.Seal(r.ctx, branch.Tombstone.ID))
+	cursor, err := r.Unbury(r.ctx, two.ID.UUID, dotmesh.Op{})
+	r.refuse(dotmesh.Conflict, cursor, err)
+	if r.list().commits[place{one.Line, two.Seq}] != nil {
+		t.Error("a commit came back that may have been destroyed")
+	}
+}
+
+// testUnburyTrimmed brings back commits whose records the registry does not keep.
+func testUnburyTrimmed(t *testing.T, r *registryTest) {
+	b, one := r.commit(r.dot("shop"), "one")
+	b, two := r.commit(b, "two")
+	b, _ = r.commit(b, "three")
+	r.must(r.Bury(r.ctx, r.commitBurial(b, one))) // its record is there
+	r.must(0, r.TrimCommits(r.ctx, one.Line, 4))
+	b = r.branch(b.ID)
+	r.must(r.Bury(r.ctx, r.commitBurial(b, two))) // and that one's is not
+	for _, c := range []dotmesh.Commit{one, two} {
+		r.must(r.Unbury(r.ctx, c.ID.UUID, dotmesh.Op{}))
+	}
+	s := r.list()
+	if len(s.commits) != 1 || s.branches[b.ID].Pointer.Count != 4 {
+		t.Errorf("%d records and a count of %d, want those that are not trimmed, 1, and 4", len(s.commits), s.branches[b.ID].Pointer.Count)
 	}
 }

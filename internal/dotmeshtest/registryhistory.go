@@ -110,7 +110,7 @@ func testFork(t *testing.T, r *registryTest) {
 	b := r.dot("shop")
 	f := r.fork(b, "wip")
 	r.must(r.Create(r.ctx, f))
-	want := dotmesh.Origin{Line: f.Line.ID, Commit: b.Pointer.Tip}
+	want := dotmesh.Child{Line: f.Line.ID, Commit: b.Pointer.Tip, Seq: b.Pointer.Seq}
 	origin := r.list().lines[b.Pointer.Line]
 	if len(origin.Children) != 1 || origin.Children[0] != want || !origin.Forked(b.Pointer.Tip) {
 		t.Errorf("children = %v, want %v", origin.Children, want)

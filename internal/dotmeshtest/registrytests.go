@@ -175,7 +175,7 @@ func (r *registryTest) fork(from dotmesh.Branch, name dotmesh.Name) dotmesh.Crea
 func (r *registryTest) child(from dotmesh.Branch, owner dotmesh.BranchID) dotmesh.Line {
 	return dotmesh.Line{
 		ID: dotmesh.LineID{UUID: dotmesh.NewUUID()}, Dot: from.Dot, Owner: owner,
-		Origin: dotmesh.Origin{Line: from.Pointer.Line, Commit: from.Pointer.Tip},
+		Origin: dotmesh.Origin{Line: from.Pointer.Line, Commit: from.Pointer.Tip}, OriginSeq: from.Pointer.Seq,
 	}
 }
 

@@ -3,6 +3,7 @@ package verbs
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"dotmesh.io/dotmesh"
 )
@@ -109,7 +110,7 @@ func buryCommit(tx *Tx, b *dotmesh.Burial) error {
 	if line == nil || line.Dot != b.Tombstone.Dot.ID {
 		return absent("the line of commit %s is gone", c.ID)
 	}
-	if _, ok := b.Expect[line.Owner]; !ok {
+	if _, ok := b.Expect[line.Owner]; !ok && tx.item(tombstoneKey(line.Owner.UUID)).Mod == 0 {
 		return invalid("the branch of commit %s must be among those expected", c.ID)
 	}
 	if line.Forked(c.ID) {
@@ -137,8 +138,8 @@ func checkBurial(b *dotmesh.Burial) error {
 	switch {
 	case t.ID.IsZero() || t.Dot.ID.IsZero() || t.By == "":
 		return invalid("a tombstone needs an id, a dot and who made it")
-	case len(t.Acked) > 0:
-		return invalid("nobody can have acknowledged a new tombstone")
+	case t.Sealed || slices.ContainsFunc(t.Covers, func(c dotmesh.Cover) bool { return len(c.Acked) > 0 }):
+		return invalid("nobody can have sealed or acknowledged a new tombstone")
 	}
 	switch t.Kind {
 	case dotmesh.BuriedDot:
@@ -155,6 +156,24 @@ func checkBurial(b *dotmesh.Burial) error {
 	if len(b.Next) > 0 {
 		return invalid("only the deletion of a commit changes pointers")
 	}
+	return checkCovers(b)
+}
+
+// checkCovers checks that a tombstone covers what the expected pointers hold: no less, or
+// something would never go, and no more.
+func checkCovers(b *dotmesh.Burial) error {
+	covers := map[dotmesh.LineID]dotmesh.Cover{}
+	for _, c := range b.Tombstone.Covers {
+		covers[c.Line] = c
+	}
+	for _, p := range b.Expect {
+		if c, ok := covers[p.Line]; !ok || c.Commit != p.Tip || c.Chain != p.Chain {
+			return invalid("the tombstone must cover the line %s up to %s", p.Line, p.Tip)
+		}
+	}
+	if len(b.Tombstone.Covers) != len(b.Expect) {
+		return invalid("the tombstone covers lines of no branch that is deleted")
+	}
 	return nil
 }
 
@@ -170,13 +189,16 @@ func checkBranchBurial(b *dotmesh.Burial) error {
 	case len(b.Next) > 0:
 		return invalid("only the deletion of a commit changes pointers")
 	}
-	return nil
+	return checkCovers(b)
 }
 
 func checkCommitBurial(b *dotmesh.Burial) error {
 	t := &b.Tombstone
 	if t.Commit == nil || t.ID != t.Commit.ID.UUID || len(b.Expect) == 0 {
 		return invalid("a commit's tombstone has the commit and its id, and expects the branches that hold it")
+	}
+	if len(t.Covers) != 1 || t.Covers[0].Line != t.Commit.Line || t.Covers[0].Commit != t.Commit.ID {
+		return invalid("a commit's tombstone covers that commit")
 	}
 	for id, p := range b.Expect {
 		if p.Tip == t.Commit.ID {
@@ -195,7 +217,7 @@ func checkCommitBurial(b *dotmesh.Burial) error {
 	return nil
 }
 
-// Unbury undoes a Bury, as long as no node has destroyed anything for it.
+// Unbury undoes a Bury, as long as no node can have destroyed anything for it.
 func Unbury(tombstone dotmesh.UUID, op dotmesh.Op) Verb {
 	return func(tx *Tx) error {
 		key := tombstoneKey(tombstone)
@@ -204,8 +226,8 @@ func Unbury(tombstone dotmesh.UUID, op dotmesh.Op) Verb {
 		if t == nil {
 			return unburiedBefore(tx, tombstone, op)
 		}
-		if len(t.Acked) > 0 {
-			return conflict("it cannot come back: %d nodes have destroyed their copy", len(t.Acked))
+		if t.Sealed {
+			return conflict("it was kept until %s and cannot be brought back any more", t.Keep.Format(time.DateTime))
 		}
 		var err error
 		switch raw := tx.value(key); t.Kind {
@@ -269,17 +291,27 @@ func unburyBranch(tx *Tx, t *burial) error {
 	return nil
 }
 
-// unburyCommit puts the record back, and counts the commit again on every branch that
-// counted it and is still on the same line.
+// unburyCommit puts the record back, unless the registry would not keep it any more, and
+// counts the commit again on every branch that counted it and is still on the same line.
 func unburyCommit(tx *Tx, t *burial, raw []byte) error {
 	if !tx.free(tombstoneKey(t.Dot.ID.UUID)) {
 		return conflict("dot %q is deleted; undo that first", t.Dot.Name)
 	}
-	key := commitKey(t.Commit.Line, t.Commit.Seq)
-	if read[dotmesh.Commit](tx, key) != nil {
-		return exists("another commit is in the place of %s", t.Commit.ID)
+	c := t.Commit
+	line := read[dotmesh.Line](tx, lineKey(c.Line))
+	if line == nil {
+		return absent("commit %s went with its branch", c.ID)
 	}
-	tx.putOver(field(raw, "commit"), key, t.Commit)
+	if owner := read[burial](tx, tombstoneKey(line.Owner.UUID)); owner != nil && owner.Sealed && !line.Kept(c.ID, c.Seq) {
+		return conflict("commit %s cannot be brought back: its branch was deleted, and the time to undo that has passed", c.ID)
+	}
+	key := commitKey(c.Line, c.Seq)
+	if read[dotmesh.Commit](tx, key) != nil {
+		return exists("another commit is in the place of %s", c.ID)
+	}
+	if !trimmed(tx, c.Line, c.Seq) {
+		tx.putOver(field(raw, "commit"), key, c)
+	}
 	for _, id := range sortedKeys(t.After) {
 		branch := read[dotmesh.Branch](tx, branchKey(id))
 		before, after := t.Before[id], t.After[id]

@@ -69,10 +69,15 @@ func (call Calls) Unbury(ctx context.Context, tombstone dotmesh.UUID, op dotmesh
 	return call(ctx, "Unbury", Unbury(tombstone, op))
 }
 
+// Seal implements [dotmesh.Registry].
+func (call Calls) Seal(ctx context.Context, tombstone dotmesh.UUID) (dotmesh.Cursor, error) {
+	return call(ctx, "Seal", Seal(tombstone))
+}
+
 // Acknowledge implements [dotmesh.Registry].
-func (call Calls) Acknowledge(ctx context.Context, tombstone dotmesh.UUID, node dotmesh.NodeID, members []dotmesh.NodeID) (dotmesh.Cursor, error) {
+func (call Calls) Acknowledge(ctx context.Context, tombstone dotmesh.UUID, node dotmesh.NodeID, lines []dotmesh.LineID, members []dotmesh.NodeID) (dotmesh.Cursor, error) {
 	var steps []Verb
-	cursor, err := call(ctx, "Acknowledge", Acknowledge(tombstone, node, members, &steps))
+	cursor, err := call(ctx, "Acknowledge", Acknowledge(tombstone, node, lines, members, &steps))
 	for _, step := range steps {
 		if err == nil {
 			cursor, err = call(ctx, "Acknowledge", step)

@@ -95,16 +95,42 @@ func fork(tx *Tx, line *dotmesh.Line, dot dotmesh.DotID) error {
 		return invalid("a line can only be forked within its dot")
 	case !tx.free(tombstoneKey(line.Origin.Commit.UUID)):
 		return absent("commit %s was deleted; \"dm undo\" may bring it back", line.Origin.Commit)
-	case !tx.free(tombstoneKey(origin.Owner.UUID)) && len(origin.Children) == 0:
-		// One that is an origin already stays, with all that its children's history holds.
+	case !tx.free(tombstoneKey(origin.Owner.UUID)) && !origin.Kept(line.Origin.Commit, line.OriginSeq):
 		return absent("the branch of commit %s was deleted; \"dm undo\" may bring it back", line.Origin.Commit)
+	case collected(tx, line):
+		return absent("commit %s was deleted, and the time to undo that has passed", line.Origin.Commit)
 	}
-	child := dotmesh.Origin{Line: line.ID, Commit: line.Origin.Commit}
+	child := dotmesh.Child{Line: line.ID, Commit: line.Origin.Commit, Seq: line.OriginSeq}
 	if !slices.Contains(origin.Children, child) {
 		origin.Children = append(origin.Children, child)
 	}
 	tx.put(lineKey(origin.ID), origin)
 	return nil
+}
+
+// collected reports whether the commit that a line was forked from has gone for good. Where
+// the caller did not say its place, and below what the registry keeps of the origin, it
+// cannot be seen here: there the fork itself would have failed.
+func collected(tx *Tx, line *dotmesh.Line) bool {
+	if line.OriginSeq == 0 {
+		return false
+	}
+	there := read[dotmesh.Commit](tx, commitKey(line.Origin.Line, line.OriginSeq))
+	if there == nil {
+		return !trimmed(tx, line.Origin.Line, line.OriginSeq)
+	}
+	return there.ID != line.Origin.Commit
+}
+
+// trimmed reports whether a place on a line is below the records that the registry keeps:
+// what is there is read from the pools.
+func trimmed(tx *Tx, line dotmesh.LineID, seq uint64) bool {
+	for key := range tx.list(commitsPrefix(line)) {
+		if key < commitKey(line, seq) {
+			return false
+		}
+	}
+	return true
 }
 
 func checkCreation(c *dotmesh.Creation) error {

@@ -6,29 +6,34 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
-// Collectable says what a node may destroy for a tombstone whose time has come.
+// Collectable says what a node may destroy for a sealed tombstone.
 type Collectable struct {
-	Commits []dotmesh.Cover  // one by one
-	Lines   []dotmesh.LineID // whole, those first that others were forked from
-	Shrink  []dotmesh.LineID // they stay as origins: only what is newer than their last child may go
+	Commits []dotmesh.Cover // one by one
+	Lines   []dotmesh.Cover // whole, those first that were forked from others of them
+	Shrink  []dotmesh.Cover // they stay as origins: only what is newer than their last child may go
 }
 
-// Done reports whether nothing will be left of what the tombstone buried.
-func (c Collectable) Done() bool { return len(c.Shrink) == 0 }
+// Empty reports whether the registry has nothing left of what the tombstone buried.
+func (c Collectable) Empty() bool { return len(c.Commits)+len(c.Lines)+len(c.Shrink) == 0 }
 
-// Collect decides what tombstone t allows at time now, given the lines that the registry
-// still has. It is nothing until the tombstone's retention has ended. A line that another
-// one was forked from, which is not buried with it, stays as that one's origin.
-func Collect(t *dotmesh.Tombstone, line func(dotmesh.LineID) *dotmesh.Line, now time.Time) (Collectable, bool) {
-	if now.Before(t.Keep) {
-		return Collectable{}, false
-	}
-	if t.Kind == dotmesh.BuriedCommit {
-		return Collectable{Commits: t.Covers}, true
-	}
+// Due reports whether a tombstone may be carried out: somebody has sealed it, or its
+// retention has ended by this node's clock and it may be sealed.
+func Due(t *dotmesh.Tombstone, now time.Time) bool { return t.Sealed || !now.Before(t.Keep) }
+
+// Collect decides what sealed tombstone t allows, given the lines that the registry still
+// has. A line that another one was forked from, which does not go as well, stays as that
+// one's origin until that one is gone.
+func Collect(t *dotmesh.Tombstone, line func(dotmesh.LineID) *dotmesh.Line) Collectable {
+	var there []dotmesh.Cover
 	going := map[dotmesh.LineID]bool{}
 	for _, cover := range t.Covers {
-		going[cover.Line] = line(cover.Line) != nil
+		if line(cover.Line) != nil {
+			there = append(there, cover)
+			going[cover.Line] = true
+		}
+	}
+	if t.Kind == dotmesh.BuriedCommit {
+		return Collectable{Commits: there}
 	}
 	for changed := true; changed; {
 		changed = false
@@ -39,17 +44,15 @@ func Collect(t *dotmesh.Tombstone, line func(dotmesh.LineID) *dotmesh.Line, now 
 		}
 	}
 	var c Collectable
-	for _, cover := range t.Covers {
-		switch {
-		case line(cover.Line) == nil:
-		case going[cover.Line]:
-			c.Lines = append(c.Lines, cover.Line)
-		default:
-			c.Shrink = append(c.Shrink, cover.Line)
+	for _, cover := range there {
+		if going[cover.Line] {
+			c.Lines = append(c.Lines, cover)
+		} else {
+			c.Shrink = append(c.Shrink, cover)
 		}
 	}
 	c.Lines = childrenFirst(c.Lines, line)
-	return c, true
+	return c
 }
 
 func hasOutsideChild(l *dotmesh.Line, going map[dotmesh.LineID]bool, line func(dotmesh.LineID) *dotmesh.Line) bool {
@@ -62,18 +65,18 @@ func hasOutsideChild(l *dotmesh.Line, going map[dotmesh.LineID]bool, line func(d
 }
 
 // childrenFirst orders lines so that each comes before the one that it was forked from.
-func childrenFirst(ids []dotmesh.LineID, line func(dotmesh.LineID) *dotmesh.Line) []dotmesh.LineID {
-	byDepth := map[int][]dotmesh.LineID{}
+func childrenFirst(covers []dotmesh.Cover, line func(dotmesh.LineID) *dotmesh.Line) []dotmesh.Cover {
+	byDepth := map[int][]dotmesh.Cover{}
 	deepest := 0
-	for _, id := range ids {
+	for _, c := range covers {
 		depth := 0
-		for l := line(id); l != nil && !l.Origin.IsZero(); l = line(l.Origin.Line) {
+		for l := line(c.Line); l != nil && !l.Origin.IsZero(); l = line(l.Origin.Line) {
 			depth++
 		}
-		byDepth[depth] = append(byDepth[depth], id)
+		byDepth[depth] = append(byDepth[depth], c)
 		deepest = max(deepest, depth)
 	}
-	var ordered []dotmesh.LineID
+	var ordered []dotmesh.Cover
 	for d := deepest; d >= 0; d-- {
 		ordered = append(ordered, byDepth[d]...)
 	}

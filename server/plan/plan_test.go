@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -182,34 +183,58 @@ func TestChain(t *testing.T) {
 	}
 }
 
+func TestDue(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		t    dotmesh.Tombstone
+		want bool
+	}{
+		{"not before retention ends", dotmesh.Tombstone{Keep: now.Add(1)}, false},
+		{"when retention has ended", dotmesh.Tombstone{Keep: now}, true},
+		{"what was sealed, whatever the clock says", dotmesh.Tombstone{Keep: now.Add(1), Sealed: true}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := plan.Due(&test.t, now); got != test.want {
+				t.Errorf("due is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestCollect(t *testing.T) {
 	parent, child, outside := line(), line(), line()
 	at := commit()
 	lines := map[dotmesh.LineID]*dotmesh.Line{
-		parent: {ID: parent, Children: []dotmesh.Origin{{Line: child, Commit: at}}},
+		parent: {ID: parent, Children: []dotmesh.Child{{Line: child, Commit: at}}},
 		child:  {ID: child, Origin: dotmesh.Origin{Line: parent, Commit: at}},
 	}
 	find := func(id dotmesh.LineID) *dotmesh.Line { return lines[id] }
-	both := []dotmesh.Cover{{Line: parent}, {Line: child}}
+	of := func(ids ...dotmesh.LineID) (covers []dotmesh.Cover) {
+		for _, id := range ids {
+			covers = append(covers, dotmesh.Cover{Line: id})
+		}
+		return covers
+	}
 	for _, test := range []struct {
 		name   string
-		t      dotmesh.Tombstone
-		due    bool
-		lines  []dotmesh.LineID
-		shrink []dotmesh.LineID
+		kind   dotmesh.TombstoneKind
+		covers []dotmesh.Cover
+		want   plan.Collectable
 	}{
-		{"nothing before retention ends", dotmesh.Tombstone{Kind: dotmesh.BuriedDot, Covers: both, Keep: now.Add(1)}, false, nil, nil},
-		{"children go before the line they came from", dotmesh.Tombstone{Kind: dotmesh.BuriedDot, Covers: both, Keep: now}, true, []dotmesh.LineID{child, parent}, nil},
-		{"an origin of something that stays only shrinks", dotmesh.Tombstone{Kind: dotmesh.BuriedBranch, Covers: both[:1], Keep: now}, true, nil, []dotmesh.LineID{parent}},
-		{"what is gone already is no work", dotmesh.Tombstone{Kind: dotmesh.BuriedBranch, Covers: []dotmesh.Cover{{Line: outside}}, Keep: now}, true, nil, nil},
+		{"children go before the line they came from", dotmesh.BuriedDot, of(parent, child), plan.Collectable{Lines: of(child, parent)}},
+		{"an origin of something that stays only shrinks", dotmesh.BuriedBranch, of(parent), plan.Collectable{Shrink: of(parent)}},
+		{"a line goes though another one must stay for now", dotmesh.BuriedDot, of(outside, child), plan.Collectable{Lines: of(child)}},
+		{"what is gone already is no work", dotmesh.BuriedBranch, of(outside), plan.Collectable{}},
+		{"a commit goes alone", dotmesh.BuriedCommit, of(parent), plan.Collectable{Commits: of(parent)}},
+		{"a commit of a line that is gone is no work", dotmesh.BuriedCommit, of(outside), plan.Collectable{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, due := plan.Collect(&test.t, find, now)
-			if due != test.due || !slices.Equal(got.Lines, test.lines) || !slices.Equal(got.Shrink, test.shrink) {
-				t.Errorf("got %+v, %v; want lines %v, shrink %v, due %v", got, due, test.lines, test.shrink, test.due)
+			got := plan.Collect(&dotmesh.Tombstone{Kind: test.kind, Covers: test.covers}, find)
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
 			}
-			if got.Done() != (len(test.shrink) == 0) {
-				t.Errorf("done is %v", got.Done())
+			if got.Empty() != reflect.DeepEqual(got, plan.Collectable{}) {
+				t.Errorf("empty is %v", got.Empty())
 			}
 		})
 	}
@@ -217,7 +242,7 @@ func TestCollect(t *testing.T) {
 
 func TestDroppable(t *testing.T) {
 	a, b, c := commit(), commit(), commit()
-	l := &dotmesh.Line{Children: []dotmesh.Origin{{Line: line(), Commit: b}}}
+	l := &dotmesh.Line{Children: []dotmesh.Child{{Line: line(), Commit: b}}}
 	if got := plan.Droppable(l, []dotmesh.CommitID{a, b, c}); !slices.Equal(got, []dotmesh.CommitID{c}) {
 		t.Errorf("got %v, want only what is newer than the last child's origin", got)
 	}
