@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,6 +35,10 @@ type tree struct {
 var (
 	largeTree = tree{files: 10_000, size: (1 << 30) / 10_000}
 	smallTree = tree{files: 100, size: (10 << 20) / 100}
+	// A snapshot counts the blocks that the root of a tree of btrfs points at once more.
+	// Those are at most about 490: large has most of them, one level of the tree below its
+	// root. With four times as many files there is one more level, and the root is small.
+	wideTree = tree{files: 40_000, size: 4 << 10}
 )
 
 // benchTree branches and compares a large tree as we do it and as plain tools do.
@@ -41,29 +47,33 @@ func benchTree(ctx context.Context, l *lab) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.with(ctx, p, func(n *node) error {
-		large, err := n.newTree(ctx, "large", largeTree)
-		if err != nil {
-			return err
+	err = l.with(ctx, p, func(n *node) (err error) {
+		var volumes []*volume
+		defer func() {
+			for _, v := range volumes {
+				err = errors.Join(err, v.close())
+			}
+		}()
+		for name, t := range map[dotmesh.Name]tree{"large": largeTree, "small": smallTree, "wide": wideTree} {
+			v, err := n.newTree(ctx, name, t)
+			if err != nil {
+				return err
+			}
+			volumes = append(volumes, v)
 		}
-		defer large.close()
-		small, err := n.newTree(ctx, "small", smallTree)
-		if err != nil {
-			return err
-		}
-		defer small.close()
-		rows, err = benchTrees(ctx, l, n, large, small)
+		slices.SortFunc(volumes, func(a, b *volume) int { return cmp.Compare(a.dot.Name, b.dot.Name) })
+		rows, err = benchTrees(ctx, l, n, volumes[0], volumes[1], volumes[2])
 		return err
 	})
 	return rows, err
 }
 
-func benchTrees(ctx context.Context, l *lab, n *node, large, small *volume) ([]row, error) {
+func benchTrees(ctx context.Context, l *lab, n *node, large, small, wide *volume) ([]row, error) {
 	branch, copied, err := branches(ctx, n, large, l.rounds(30))
 	if err != nil {
 		return nil, err
 	}
-	big, little, err := sizes(ctx, n, large, small, l.rounds(100))
+	flat, err := sizes(ctx, n, large, small, wide, l.rounds(100))
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +83,10 @@ func benchTrees(ctx context.Context, l *lab, n *node, large, small *volume) ([]r
 	}
 	return []row{
 		compare("branch of 1 GiB in 10,000 files", "`cp -a --reflink=always` of the tree", branch, copied, true, branchMust, branchAim),
-		compare("the same", "branch of 10 MiB in 100 files", big, little, false, flatMust, 0),
-		compare("diff of a 4 KiB change in that tree", "`rsync -an --delete` against the commit", diff, rsync, true, diffMust, 0),
+		compare("the same", "branch of 10 MiB in 100 files", flat.large, flat.small, false, flatMust, 0),
+		compare("for comparison: `btrfs subvolume snapshot` of 1 GiB in 10,000 files", "of 10 MiB in 100 files", flat.largeTool, flat.smallTool, false, 0, 0),
+		compare("for comparison: branch of 160 MiB in 40,000 files", "branch of 10 MiB in 100 files", flat.wide, flat.small, false, 0, 0),
+		compare("diff of a 4 KiB change in 1 GiB in 10,000 files", "`rsync -an --delete` against the commit", diff, rsync, true, diffMust, 0),
 	}, nil
 }
 
@@ -139,14 +151,33 @@ func branches(ctx context.Context, n *node, v *volume, rounds int) (ours, theirs
 	return ours, theirs, unix.Syncfs(int(v.file.Fd()))
 }
 
-// sizes makes branches of a large tree and of a small one.
-func sizes(ctx context.Context, n *node, large, small *volume, rounds int) (ours, theirs series, err error) {
+// flatness is how long branches of trees of several sizes took, made in turn, and what
+// btrfs's own tool takes for its part of that.
+type flatness struct{ large, small, wide, largeTool, smallTool series }
+
+func sizes(ctx context.Context, n *node, large, small, wide *volume, rounds int) (f flatness, err error) {
 	for round := range rounds {
-		if err := errors.Join(n.branch(ctx, large, "s", round, &ours), n.branch(ctx, small, "s", round, &theirs)); err != nil {
-			return nil, nil, err
+		err := errors.Join(
+			n.branch(ctx, large, "s", round, &f.large), n.branch(ctx, small, "s", round, &f.small), n.branch(ctx, wide, "s", round, &f.wide),
+			large.snapshot(ctx, round, &f.largeTool), small.snapshot(ctx, round, &f.smallTool),
+		)
+		if err != nil {
+			return f, err
 		}
 	}
-	return ours, theirs, nil
+	return f, nil
+}
+
+// snapshot lets btrfs's own tool make a writable snapshot of the commit with the tree.
+func (v *volume) snapshot(ctx context.Context, round int, times *series) error {
+	scratch, err := v.scratch()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	err = quietly(ctx, "btrfs", "subvolume", "snapshot", v.commit(v.tip.ID), filepath.Join(scratch, fmt.Sprintf("%s-%d", v.dot.Name, round)))
+	times.add(time.Since(began))
+	return err
 }
 
 // branch makes one from the commit that holds the tree, and notes how long that took.
