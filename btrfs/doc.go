@@ -11,7 +11,7 @@
 //	lines/<line>/commits/<id>     a commit: a read-only snapshot of the head
 //	lines/<line>/.<anything>      scratch, also below commits; removed by the next Open
 //	node/kv                       the node's memory, nocow and preallocated
-//	node/reserve                  space kept free, see below
+//	node/reserve.<n>              space kept free, see below
 //
 // The file's mount belongs to no mount namespace: it is held by a descriptor, so that a
 // process that is killed leaves nothing behind but what it had mounted for containers.
@@ -30,8 +30,8 @@
 // kernel finds the blocks above a number without reading the others: that is how Usage
 // and Diff look at changes only, however large the data.
 //
-// The reserve is 5 % of the pool and at most 1 GiB, in one preallocated file. Data that
-// containers write and streams bring never get it. When a snapshot, fork or removal
-// finds the pool full, a quarter of the reserve is given up and the call tried again; it
-// is taken back once there is room.
+// The reserve is 5 % of the pool and at most 1 GiB for data, and a little for the trees,
+// in four files. Data that containers write and streams bring never get it, as long as
+// nothing is lent. When a snapshot, fork or removal finds the pool full, one file is
+// removed and the call tried again; it is made again once there is room.
 package btrfs

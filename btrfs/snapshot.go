@@ -103,7 +103,8 @@ func (s *Store) serve(ctx context.Context, t *ticket) error {
 	for _, t := range all {
 		t.done = true
 	}
-	return s.reserve.take()
+	s.reserve.take()
+	return nil
 }
 
 // wish is one snapshot that has still to be taken.

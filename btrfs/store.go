@@ -138,8 +138,8 @@ func (s *Store) openNode() error {
 	if s.kv, err = kv.Open(s.pool.path(nodeName, "kv"), kvSize, kvTimeout); err != nil {
 		return err
 	}
-	s.reserve, err = openReserve(s.pool.path(nodeName, "reserve"), min(size/20, maxReserve))
-	return err
+	s.reserve = openReserve(s.pool.dir, s.pool.path(nodeName, "reserve"), size)
+	return nil
 }
 
 // Close waits for running calls and gives up the pool. Mounts that others made stay.
@@ -154,9 +154,6 @@ func (s *Store) release() error {
 	var err error
 	if s.kv != nil {
 		err = s.kv.Close()
-	}
-	if s.reserve != nil {
-		err = join(err, s.reserve.file.Close())
 	}
 	if s.lines != nil {
 		err = join(err, s.lines.Close())
@@ -269,7 +266,8 @@ func (s *Store) lending(f func() error) error {
 		}
 		err = f()
 	}
-	return join(err, s.reserve.take())
+	s.reserve.take()
+	return err
 }
 
 // gate counts the calls that run, and lets no more in once it is closed.
