@@ -470,6 +470,9 @@ func TestGarbageGoesOnlyWhenItsTimeHasCome(t *testing.T) {
 	w.sweepAt(server.KeepStash - time.Hour)
 	w.wantPool(2, 3)
 	w.sweepAt(server.KeepStash + time.Hour)
+	w.awaitTombstones(1)
+	w.wantPool(2, 3)
+	w.sweepAt(server.KeepStash + 3*time.Hour)
 	w.awaitPool(2, 2) // "second" is gone; what the branch was forked from stays
 	w.wantLog("first, Initial commit")
 	w.wantFile(dir, "one")
