@@ -177,6 +177,7 @@ func (r *Registry) Rebuild(ctx context.Context, records []dotmesh.Record) (dotme
 	return r.load(ctx, "Rebuild", entries, true)
 }
 
+// load writes in steps, as a registry does whose transactions are bounded.
 func (r *Registry) load(ctx context.Context, verb string, entries []dotmesh.Entry, replace bool) (dotmesh.Cursor, error) {
 	entries, err := verbs.CheckEntries(entries)
 	if err != nil {
@@ -185,21 +186,23 @@ func (r *Registry) load(ctx context.Context, verb string, entries []dotmesh.Entr
 	return r.strike(ctx, verb, func() (dotmesh.Cursor, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		var writes []verbs.Write
+		var old []verbs.Write
 		for _, key := range r.keys {
-			if !verbs.Lasting(key) {
-				continue
+			if verbs.Lasting(key) {
+				old = append(old, verbs.Write{Key: key})
 			}
-			if !replace {
-				return 0, dotmesh.E("registry."+verb, dotmesh.Exists, "the registry is not empty")
-			}
-			writes = append(writes, verbs.Write{Key: key})
 		}
+		if len(old) > 0 && !replace {
+			return 0, dotmesh.E("registry."+verb, dotmesh.Exists, "the registry is not empty")
+		}
+		r.write(old)
+		var writes []verbs.Write
 		for _, e := range entries {
-			writes = slices.DeleteFunc(writes, func(w verbs.Write) bool { return w.Key == e.Key })
 			writes = append(writes, verbs.Write{Key: e.Key, Value: e.Value})
 		}
-		r.write(writes)
+		last := max(len(writes)-1, 0) // the cluster's
+		r.write(writes[:last])
+		r.write(writes[last:])
 		return r.cursor, nil
 	})
 }

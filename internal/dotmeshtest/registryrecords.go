@@ -23,6 +23,7 @@ var recordTests = []registryCase{
 	{"trimmed commits leave the branch alone", testTrimCommits},
 	{"an export is imported as it was", testExport},
 	{"a registry is rebuilt from its records", testRebuild},
+	{"there is no cluster while a registry is replaced", testLoadOrder},
 	{"what cannot be read is not imported", testImportRefused},
 	{"fields of a later release survive every verb", testUnknownFields},
 	{"values of a later release and garbage are refused", testForeignValues},
@@ -267,6 +268,49 @@ func testExport(t *testing.T, r *registryTest) {
 		t.Errorf("%d entries, want %d", len(after), len(before))
 	}
 	r.commit(b, "another two")
+}
+
+// testLoadOrder watches a registry that is replaced: whenever that is cut off, there must be
+// no cluster, so that nobody takes what is missing for deleted.
+func testLoadOrder(t *testing.T, r *registryTest) {
+	if _, err := r.Found(r.ctx, dotmesh.Cluster{ID: dotmesh.ClusterID{UUID: dotmesh.NewUUID()}, Feature: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var records []dotmesh.Record
+	for i := range 60 {
+		r.dot(dotmesh.Name(fmt.Sprintf("shop-%d", i)))
+	}
+	s := r.list()
+	for _, b := range s.branches {
+		records = append(records, b)
+	}
+	records = append([]dotmesh.Record{s.cluster}, records...)
+	entries := entriesOf(r.export())
+	for name, load := range map[string]func() (dotmesh.Cursor, error){
+		"Import":  func() (dotmesh.Cursor, error) { return r.Import(r.ctx, entries, true) },
+		"Rebuild": func() (dotmesh.Cursor, error) { return r.Rebuild(r.ctx, records) },
+	} {
+		next := r.updates(s.cursor)
+		cursor := r.must(load())
+		steps := 0
+		for at := s.cursor; at < cursor; steps++ {
+			u := next()
+			there, deleted := false, false
+			for _, c := range u.Changes {
+				if _, ok := c.Record.(*dotmesh.Cluster); ok {
+					there, deleted = !c.Deleted, c.Deleted
+				}
+			}
+			at = u.Cursor
+			if deleted != (steps == 0) || there != (at == cursor) {
+				t.Errorf("%s: step %d ends at %d of %d with the cluster there: %v, deleted: %v", name, steps, at, cursor, there, deleted)
+			}
+		}
+		if steps < 3 {
+			t.Errorf("%s: %d steps were seen, want no less than three", name, steps)
+		}
+		s.cursor = cursor
+	}
 }
 
 func testRebuild(t *testing.T, r *registryTest) {
