@@ -66,7 +66,8 @@ func (n *Node) settleMount(ctx context.Context, a *dotmesh.Attachment) error {
 		if err := n.cfg.Mounter.Unmount(ctx, n.volumeDir(v)); err != nil {
 			return err
 		}
-		return n.handOver(ctx, a.Branch, b, []attachment{{a, volume{v}}})
+		n.handOver(ctx, a.Branch, b, []attachment{{a, volume{v}}})
+		return nil
 	}
 	n.stats.watch(b.ID)
 	_, err = n.mountVolume(ctx, b, v)

@@ -72,7 +72,8 @@ func (n *Node) repoint(ctx context.Context, d *dotmesh.Dot, to *dotmesh.Branch, 
 		n.bindAll(ctx, from, follow)
 		return err
 	}
-	return n.handOver(ctx, from.ID, to, follow)
+	n.handOver(ctx, from.ID, to, follow)
+	return nil
 }
 
 func heldByAny(a attachment) error {
@@ -103,24 +104,27 @@ func (n *Node) bindAll(ctx context.Context, b *dotmesh.Branch, all []attachment)
 	}
 }
 
-// handOver mounts the volumes from their new branch and records it.
-func (n *Node) handOver(ctx context.Context, from dotmesh.BranchID, to *dotmesh.Branch, follow []attachment) error {
+// handOver mounts the volumes from their new branch and records it. The branch is checked
+// out by then, so what fails is logged, and put right by the next Mount or start.
+func (n *Node) handOver(ctx context.Context, from dotmesh.BranchID, to *dotmesh.Branch, follow []attachment) {
 	if len(follow) == 0 {
-		return nil
+		return
 	}
 	n.bindAll(ctx, to, follow)
 	for _, a := range follow {
 		moved := *a.Attachment
 		moved.Branch = to.ID
 		if err := n.putAttachment(ctx, moved); err != nil {
-			return err
+			n.log.Error("volume recorded with its old branch", "volume", a.Volume, "branch", from, "err", err)
 		}
 	}
 	n.stats.watch(to.ID)
 	if len(n.attachments(from)) > 0 {
-		return nil
+		return
 	}
 	n.measure(ctx, from, true)
 	n.stats.unwatch(from)
-	return n.cfg.Mounter.Unmount(ctx, n.branchDir(from))
+	if err := n.cfg.Mounter.Unmount(ctx, n.branchDir(from)); err != nil {
+		n.log.Error("branch still mounted", "branch", from, "err", err)
+	}
 }
