@@ -4,103 +4,141 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"dotmesh.io/dotmesh"
 )
 
-// settleMounts makes what is noted, registered and mounted here agree: a crash may have
-// come between them, or a branch may have been deleted or checked out meanwhile. What
-// cannot be done, because somebody uses it, is logged and left as it is.
+// settleMounts makes what is noted, registered and mounted here agree: a crash or a lost
+// answer may have come between them, or a branch may have been deleted or checked out
+// meanwhile. What cannot be done, because somebody uses it, is logged and left to the next
+// time. It takes the locks of what it works on, so the caller holds none.
 func (n *Node) settleMounts(ctx context.Context) {
-	n.attachNoted(ctx)
-	keep := map[string]bool{}
-	for _, a := range n.view.attachmentsOf(n.ID()) {
-		if err := n.settleMount(ctx, a); err != nil {
-			n.log.Error("volume not mounted", "volume", a.Volume, "branch", a.Branch, "err", err)
+	names := slices.Sorted(maps.Keys(n.allAttached()))
+	for _, name := range names {
+		if err := n.settleVolume(ctx, name); err != nil {
+			n.log.Error("volume not settled", "volume", name, "err", err)
 		}
 	}
-	for _, a := range n.view.attachmentsOf(n.ID()) {
-		keep[n.branchDir(a.Branch)] = true
-		if v, err := dotmesh.ParseVolume(a.Volume); err == nil {
-			keep[n.volumeDir(v)] = true
-		}
-	}
-	for _, kind := range []string{volumesDir, branchesDir} {
-		if err := n.unmountOthers(ctx, kind, keep); err != nil {
-			n.log.Error("mounts that nobody asked for were not all unmounted", "err", err)
+	for _, folder := range []string{volumesDir, branchesDir} {
+		if err := n.unmountOthers(ctx, folder); err != nil {
+			n.log.Error("mounts that nobody asked for were not all unmounted", "folder", folder, "err", err)
 		}
 	}
 }
 
-// attachNoted registers again what is noted and not registered: the registry was rebuilt,
-// or the Mount that noted it was cut off.
-func (n *Node) attachNoted(ctx context.Context) {
-	notes, err := load[dotmesh.Attachment](n.store.KV(), bucketMounts)
+// allAttached returns everything that is recorded to be attached to this node, by volume:
+// what the registry says and, where it says nothing, what is noted.
+func (n *Node) allAttached() map[string]dotmesh.Attachment {
+	all, err := n.mem.mounts()
 	if err != nil {
-		n.log.Error("volumes not attached again", "err", err)
-		return
+		n.log.Error("noted mounts not looked at", "err", err)
+		all = map[string]dotmesh.Attachment{}
 	}
-	for name, a := range notes {
-		if n.view.attachment(n.ID(), name) != nil {
-			continue
-		}
-		if err := n.sees(ctx)(n.reg.Attach(ctx, a)); err != nil {
-			n.log.Error("volume not attached again", "volume", name, "err", err)
-		}
+	for _, a := range n.view.attachmentsOf(n.ID()) {
+		all[a.Volume] = *a
 	}
+	return all
 }
 
-// settleMount mounts an attached volume from the branch that it means.
-func (n *Node) settleMount(ctx context.Context, a *dotmesh.Attachment) error {
-	v, err := dotmesh.ParseVolume(a.Volume)
+// settleVolume mounts an attached volume from the branch that it means and records it as
+// it is. If that branch was deleted, it lets go of the volume.
+func (n *Node) settleVolume(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	v, err := dotmesh.ParseVolume(name)
 	if err != nil {
 		return err
 	}
-	b := n.meantBy(a, volume{v})
-	if b == nil {
+	var a *dotmesh.Attachment
+	var b *dotmesh.Branch
+	release, err := n.locks.acquireFor(ctx, func() (ids []dotmesh.UUID, err error) {
+		if a, err = n.attached(name); a == nil {
+			return nil, err
+		}
+		ids = []dotmesh.UUID{volume{v}.id(), a.Branch.UUID}
+		if b = n.meantBy(a, volume{v}); b != nil {
+			ids = append(ids, b.ID.UUID)
+		}
+		return ids, nil
+	})
+	if err != nil {
+		return err
+	}
+	defer release()
+	switch {
+	case a == nil:
+		return nil
+	case b == nil:
 		return n.detach(ctx, a, v)
 	}
-	if b.ID != a.Branch {
-		if err := n.cfg.Mounter.Unmount(ctx, n.volumeDir(v)); err != nil {
-			return err
-		}
-		n.handOver(ctx, a.Branch, b, []attachment{{a, volume{v}}})
-		return nil
-	}
-	n.stats.watch(b.ID)
-	_, err = n.mountVolume(ctx, b, v)
-	return err
+	return n.moveTo(ctx, b, attachment{a, volume{v}})
 }
 
 // meantBy returns the branch that an attached volume is to show, nil if it was deleted.
 func (n *Node) meantBy(a *dotmesh.Attachment, v volume) *dotmesh.Branch {
 	b := n.view.branch(a.Branch)
-	if b == nil || n.buried(b) {
+	if n.deleted(b) {
 		return nil
 	}
-	d := n.view.dotByID(b.Dot)
-	if d == nil {
-		return nil
-	}
-	if v.follows(d) {
+	if d := n.view.dotByID(b.Dot); d != nil && v.follows(d) {
 		return n.view.branch(d.Current)
 	}
 	return b
 }
 
-// unmountOthers unmounts what is mounted in a folder of the mount directory and is not to
-// be kept.
-func (n *Node) unmountOthers(ctx context.Context, folder string, keep map[string]bool) error {
+// deleted reports whether a branch is not there any more, or its dot is not.
+func (n *Node) deleted(b *dotmesh.Branch) bool {
+	return b == nil || n.buried(b) || n.view.dotByID(b.Dot) == nil
+}
+
+// wanted returns the ids of what is to be mounted below Config.MountDir: attached volumes
+// and their branches, unless those were deleted.
+func (n *Node) wanted() map[string]bool {
+	keep := map[string]bool{}
+	for name, a := range n.allAttached() {
+		if v, err := dotmesh.ParseVolume(name); err == nil && !n.deleted(n.view.branch(a.Branch)) {
+			keep[volume{v}.id().String()], keep[a.Branch.String()] = true, true
+		}
+	}
+	return keep
+}
+
+// unmountOthers unmounts what is mounted in a folder of the mount directory and is not
+// wanted there.
+func (n *Node) unmountOthers(ctx context.Context, folder string) error {
 	entries, err := os.ReadDir(filepath.Join(n.cfg.MountDir, folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	keep := n.wanted()
 	for _, e := range entries {
-		if path := filepath.Join(n.cfg.MountDir, folder, e.Name()); !keep[path] {
-			err = errors.Join(err, n.cfg.Mounter.Unmount(ctx, path))
+		if !keep[e.Name()] {
+			err = errors.Join(err, n.unmountOther(ctx, folder, e.Name()))
 		}
 	}
 	return err
+}
+
+// unmountOther unmounts one volume or branch, unless it is wanted by now.
+func (n *Node) unmountOther(ctx context.Context, folder, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	id, err := dotmesh.ParseUUID(name)
+	if err != nil {
+		return err
+	}
+	release, err := n.locks.acquire(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if n.wanted()[name] {
+		return nil
+	}
+	n.stats.unwatch(dotmesh.BranchID{UUID: id})
+	return n.cfg.Mounter.Unmount(ctx, filepath.Join(n.cfg.MountDir, folder, name))
 }

@@ -36,25 +36,22 @@ func rightOf(p dotmesh.Principal, d *dotmesh.Dot) right {
 // it is told the same as if there were none.
 func (s *service) dot(name dotmesh.DotName, need right) (*dotmesh.Dot, error) {
 	d := s.node.view.dot(name)
-	if d == nil {
+	have := mayNothing
+	if d != nil {
+		have = rightOf(s.who, d)
+	}
+	switch {
+	case have < maySee:
 		if frozen := s.node.mayChangeNow(); frozen != nil {
 			return nil, frozen // what the registry lacks is not known to be absent
 		}
 		return nil, noDot(name)
-	}
-	return d, s.allow(d, need)
-}
-
-func (s *service) allow(d *dotmesh.Dot, need right) error {
-	switch have := rightOf(s.who, d); {
 	case have >= need:
-		return nil
-	case have < maySee:
-		return noDot(d.Name)
+		return d, nil
 	case need == mayAll:
-		return s.adminOnly()
+		return nil, s.adminOnly()
 	}
-	return dotmesh.E("server.authorize", dotmesh.Denied, "You are not the owner of %s; ask its owner or the administrator", d.Name)
+	return nil, dotmesh.E("server.authorize", dotmesh.Denied, "You are not the owner of %s; ask its owner or the administrator", d.Name)
 }
 
 func noDot(name dotmesh.DotName) error {

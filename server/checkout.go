@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"dotmesh.io/dotmesh"
 )
@@ -14,15 +15,21 @@ func (s *service) Checkout(ctx context.Context, r dotmesh.BranchRequest) (dotmes
 
 func (s *service) checkout(ctx context.Context, r dotmesh.BranchRequest, undoes uint64) (dotmesh.BranchStatus, error) {
 	n := s.node
-	d, err := s.dot(r.Dot, mayWrite)
-	if err != nil {
-		return dotmesh.BranchStatus{}, err
-	}
-	to, err := s.branchOf(d, r.Branch)
-	if err != nil {
-		return dotmesh.BranchStatus{}, err
-	}
-	release, err := n.locks.acquire(ctx, d.ID.UUID, d.Current.UUID, to.ID.UUID)
+	var d *dotmesh.Dot
+	var to *dotmesh.Branch
+	release, err := n.locks.acquireFor(ctx, func() (ids []dotmesh.UUID, err error) {
+		if d, err = s.dot(r.Dot, mayWrite); err != nil {
+			return nil, err
+		}
+		if to, err = s.branchOf(d, r.Branch); err != nil {
+			return nil, err
+		}
+		ids = []dotmesh.UUID{d.ID.UUID, d.Current.UUID, to.ID.UUID}
+		for _, a := range n.followers(d) {
+			ids = append(ids, a.Branch.UUID)
+		}
+		return ids, nil
+	})
 	if err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
@@ -30,101 +37,100 @@ func (s *service) checkout(ctx context.Context, r dotmesh.BranchRequest, undoes 
 	if err := n.mayChange(ctx); err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
-	if to, err = n.ownBranch(to.ID); err != nil {
+	if to, err = n.writable(ctx, to.ID); err != nil {
 		return dotmesh.BranchStatus{}, err
-	}
-	if d = n.view.dotByID(to.Dot); d.Current == to.ID {
-		return n.branchStatus(d, to), nil
 	}
 	next := *d
 	next.Current = to.ID
-	op := s.op(d, to, dotmesh.VerbCheckout, r.Request)
-	op.Old, op.Before, op.Undoes = dotmesh.Tip{}, d.Current, undoes
-	if err := n.repoint(ctx, d, to, next, op); err != nil {
+	if d.Current == to.ID {
+		err = n.handOver(ctx, to, n.followers(d)) // an earlier try may have been cut off
+	} else {
+		op := s.op(d, to, dotmesh.VerbCheckout, r.Request)
+		op.Old, op.Before, op.Undoes = dotmesh.Tip{}, d.Current, undoes
+		err = n.repoint(ctx, d, to, next, op)
+	}
+	if err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
-	return n.branchStatus(&next, n.view.branch(to.ID)), nil
+	return n.branchStatus(&next, to), nil
 }
 
 // repoint makes to the current branch and moves over to it the volumes of this node that
 // follow the dot. It first lets go of every one of them, and puts all of them back if one
-// is in use or the registry refuses.
+// is in use or the registry refuses. If nobody knows what the registry did, they stay
+// unmounted until a sweep or their next Mount.
 func (n *Node) repoint(ctx context.Context, d *dotmesh.Dot, to *dotmesh.Branch, next dotmesh.Dot, op dotmesh.Op) error {
-	from := n.view.branch(d.Current)
 	follow := n.followers(d)
-	for i, a := range follow {
-		err := heldByAny(a)
-		if err == nil {
-			err = n.cfg.Mounter.Unmount(ctx, n.volumeDir(a.volume.Volume))
+	err := n.unbindAll(ctx, follow)
+	if err == nil && len(follow) > 0 {
+		err = n.mountBranch(ctx, to.ID, to.Pointer.Line)
+	}
+	if err == nil {
+		err = n.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return n.reg.PutDot(ctx, *d, next, op) })
+	}
+	switch {
+	case err == nil:
+		return n.handOver(ctx, to, follow)
+	case dotmesh.KindOf(err) == dotmesh.Unknown:
+		n.Sweep()
+	default:
+		n.bindAll(ctx, follow)
+	}
+	return err
+}
+
+// unbindAll unmounts volumes up to the first that is in use.
+func (n *Node) unbindAll(ctx context.Context, all []attachment) error {
+	for _, a := range all {
+		if len(a.Holders) > 0 {
+			return heldBy(a.Volume, a.Holders)
 		}
-		if err != nil {
-			n.bindAll(ctx, from, follow[:i])
+		if err := n.cfg.Mounter.Unmount(ctx, n.volumeDir(a.volume.Volume)); err != nil {
 			return err
 		}
 	}
-	if len(follow) > 0 {
-		if err := n.mountBranch(ctx, to.ID, to.Pointer.Line); err != nil {
-			n.bindAll(ctx, from, follow)
-			return err
-		}
-	}
-	if err := n.sees(ctx)(n.reg.PutDot(ctx, *d, next, op)); err != nil {
-		n.bindAll(ctx, from, follow)
-		return err
-	}
-	n.handOver(ctx, from.ID, to, follow)
 	return nil
 }
 
-func heldByAny(a attachment) error {
-	if len(a.Holders) > 0 {
-		return heldBy(a.Volume, a.Holders)
-	}
-	return nil
-}
-
-// followers returns this node's attachments that mean the dot's current branch.
+// followers returns this node's attachments that mean the dot's current branch, whichever
+// branch they are on now: a Checkout may have been cut off.
 func (n *Node) followers(d *dotmesh.Dot) []attachment {
-	var all []attachment
-	for _, a := range n.attachments(d.Current) {
-		if a.volume.follows(d) {
-			all = append(all, a)
+	var all []*dotmesh.Attachment
+	for _, a := range n.allAttached() {
+		if b := n.view.branch(a.Branch); b != nil && b.Dot == d.ID {
+			all = append(all, &a)
 		}
 	}
-	return all
+	return slices.DeleteFunc(n.parse(all), func(a attachment) bool { return !a.volume.follows(d) })
 }
 
-func (n *Node) bindAll(ctx context.Context, b *dotmesh.Branch, all []attachment) {
+// handOver mounts volumes from their new branch and records it, where that is not so yet.
+// The branch is checked out already, so what fails here is not "nothing was done".
+func (n *Node) handOver(ctx context.Context, to *dotmesh.Branch, follow []attachment) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
-	for _, a := range all {
-		if _, err := n.mountVolume(ctx, b, a.volume.Volume); err != nil {
-			n.log.Error("volume not mounted", "volume", a.Volume, "branch", b.ID, "err", err)
+	var failed error
+	for _, a := range follow {
+		if err := n.moveTo(ctx, to, a); err != nil {
+			n.log.Error("volume not moved to its new branch", "volume", a.Volume, "branch", to.ID, "err", err)
+			failed = err
 		}
+	}
+	if failed == nil {
+		return nil
+	}
+	n.Sweep()
+	return &dotmesh.Error{
+		Op: "server.handOver", Kind: dotmesh.Unknown, Err: failed,
+		Text: "the branch is checked out, but not every volume shows it yet; run the command again",
 	}
 }
 
-// handOver mounts the volumes from their new branch and records it. The branch is checked
-// out by then, so what fails is logged, and put right by the next Mount or start.
-func (n *Node) handOver(ctx context.Context, from dotmesh.BranchID, to *dotmesh.Branch, follow []attachment) {
-	if len(follow) == 0 {
-		return
+// moveTo makes an attached volume show a branch. One that somebody holds is not taken away
+// from where it is.
+func (n *Node) moveTo(ctx context.Context, to *dotmesh.Branch, a attachment) error {
+	if a.Branch != to.ID && len(a.Holders) > 0 {
+		return heldBy(a.Volume, a.Holders)
 	}
-	n.bindAll(ctx, to, follow)
-	for _, a := range follow {
-		moved := *a.Attachment
-		moved.Branch = to.ID
-		if err := n.putAttachment(ctx, moved); err != nil {
-			n.log.Error("volume recorded with its old branch", "volume", a.Volume, "branch", from, "err", err)
-		}
-	}
-	n.stats.watch(to.ID)
-	if len(n.attachments(from)) > 0 {
-		return
-	}
-	n.measure(ctx, from, true)
-	n.stats.unwatch(from)
-	if err := n.cfg.Mounter.Unmount(ctx, n.branchDir(from)); err != nil {
-		n.log.Error("branch still mounted", "branch", from, "err", err)
-	}
+	return n.attach(ctx, to, a.volume.Volume, a.Attachment, a.Holders)
 }

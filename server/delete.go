@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"dotmesh.io/dotmesh"
 )
@@ -14,18 +13,20 @@ func (s *service) DeleteDot(ctx context.Context, r dotmesh.DeleteDot) error {
 
 func (s *service) deleteDot(ctx context.Context, r dotmesh.DeleteDot, undoes uint64) error {
 	n := s.node
-	d, err := s.dot(r.Dot, mayOwn)
+	var d *dotmesh.Dot
+	release, err := n.locks.acquireFor(ctx, func() (ids []dotmesh.UUID, err error) {
+		if d, err = s.dot(r.Dot, mayOwn); err != nil {
+			return nil, err
+		}
+		ids = []dotmesh.UUID{d.ID.UUID}
+		for _, b := range n.view.branchesOf(d.ID) {
+			ids = append(ids, b.ID.UUID)
+		}
+		return ids, nil
+	})
 	if dotmesh.KindOf(err) == dotmesh.NotFound && s.deletedBefore(ctx, r) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	ids := []dotmesh.UUID{d.ID.UUID}
-	for _, b := range n.view.branchesOf(d.ID) {
-		ids = append(ids, b.ID.UUID)
-	}
-	release, err := n.locks.acquire(ctx, ids...)
 	if err != nil {
 		return err
 	}
@@ -36,15 +37,29 @@ func (s *service) deleteDot(ctx context.Context, r dotmesh.DeleteDot, undoes uin
 	burial := s.burial(dotmesh.BuriedDot, d.ID.UUID, d)
 	burial.Op = s.op(d, nil, dotmesh.VerbDeleteDot, r.Request)
 	burial.Op.Undoes = undoes
-	for _, b := range n.view.branchesOf(d.ID) {
-		closed, err := n.closeBranch(ctx, b)
-		if err != nil {
+	return n.bury(ctx, burial, n.view.branchesOf(d.ID))
+}
+
+// bury closes branches and registers the burial that covers them. If it fails, they are
+// mounted as before.
+func (n *Node) bury(ctx context.Context, burial dotmesh.Burial, branches []*dotmesh.Branch) (err error) {
+	var closed []*dotmesh.Branch
+	defer func() {
+		for _, b := range closed {
+			n.reopen(ctx, b, err)
+		}
+	}()
+	for _, b := range branches {
+		if b, err = n.closeBranch(ctx, b); err != nil {
 			return err
 		}
-		defer n.reopen(ctx, closed)
-		cover(&burial, closed)
+		closed = append(closed, b)
+		cover(&burial, b)
+		if burial.Tombstone.Kind == dotmesh.BuriedBranch {
+			burial.Tombstone.Branch, burial.Op.Old = b, tipOf(b)
+		}
 	}
-	return n.sees(ctx)(n.reg.Bury(ctx, burial))
+	return n.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return n.reg.Bury(ctx, burial) })
 }
 
 // deletedBefore reports whether an earlier try of the same request deleted the dot.
@@ -65,21 +80,25 @@ func (s *service) DeleteBranch(ctx context.Context, r dotmesh.BranchRequest) err
 func (s *service) deleteBranch(ctx context.Context, r dotmesh.BranchRequest, undoes uint64) error {
 	const op = "server.deleteBranch"
 	n := s.node
-	d, err := s.dot(r.Dot, mayOwn)
-	if err != nil {
-		return err
-	}
 	if r.Branch == "" {
 		return dotmesh.E(op, dotmesh.Invalid, "name the branch to delete; \"dm branch\" shows them")
 	}
-	b, err := s.branchOf(d, r.Branch)
-	if err != nil {
+	var d *dotmesh.Dot
+	var b *dotmesh.Branch
+	release, err := n.locks.acquireFor(ctx, func() (ids []dotmesh.UUID, err error) {
+		if d, err = s.dot(r.Dot, mayOwn); err != nil {
+			return nil, err
+		}
+		if b, err = s.branchOf(d, r.Branch); err != nil {
+			return nil, err
+		}
+		return []dotmesh.UUID{d.ID.UUID, b.ID.UUID}, nil
+	})
+	if err != nil && d != nil && b == nil {
 		if before, _ := n.doneBefore(ctx, d.ID, r.Request); before != nil {
 			return nil // a log that cannot be read proves nothing
 		}
-		return err
 	}
-	release, err := n.locks.acquire(ctx, d.ID.UUID, b.ID.UUID)
 	if err != nil {
 		return err
 	}
@@ -87,25 +106,16 @@ func (s *service) deleteBranch(ctx context.Context, r dotmesh.BranchRequest, und
 	if err := n.mayChange(ctx); err != nil {
 		return err
 	}
-	switch b = n.view.branch(b.ID); {
-	case b == nil || n.buried(b):
-		return dotmesh.E(op, dotmesh.NotFound, "branch %s has just been deleted", r.Branch)
+	switch {
 	case b.ID.UUID == d.ID.UUID:
 		return dotmesh.E(op, dotmesh.Conflict, "the master branch goes only with its dot; \"dm dot delete %s\" deletes both", d.Name)
 	case b.ID == d.Current:
 		return dotmesh.E(op, dotmesh.Conflict, "%s is the current branch; check out another one first", b.Name)
 	}
-	closed, err := n.closeBranch(ctx, b)
-	if err != nil {
-		return err
-	}
-	defer n.reopen(ctx, closed)
 	burial := s.burial(dotmesh.BuriedBranch, b.ID.UUID, d)
-	burial.Tombstone.Branch = closed
-	burial.Op = s.op(d, closed, dotmesh.VerbDeleteBranch, r.Request)
+	burial.Op = s.op(d, b, dotmesh.VerbDeleteBranch, r.Request)
 	burial.Op.Undoes = undoes
-	cover(&burial, closed)
-	return n.sees(ctx)(n.reg.Bury(ctx, burial))
+	return n.bury(ctx, burial, []*dotmesh.Branch{b})
 }
 
 func (s *service) burial(kind dotmesh.TombstoneKind, id dotmesh.UUID, d *dotmesh.Dot) dotmesh.Burial {
@@ -124,12 +134,13 @@ func cover(burial *dotmesh.Burial, b *dotmesh.Branch) {
 
 // closeBranch lets go of a branch and commits its dirty data, so that what is deleted is
 // exactly what the registry says. A stash was closed when it became one. The caller calls
-// reopen with the result, which does nothing once the branch is buried.
+// reopen with the result.
 func (n *Node) closeBranch(ctx context.Context, b *dotmesh.Branch) (*dotmesh.Branch, error) {
 	if b.Stash != nil {
 		return b, nil
 	}
-	if _, err := n.ownBranch(b.ID); err != nil {
+	b, err := n.writable(ctx, b.ID)
+	if err != nil {
 		return nil, err
 	}
 	if err := n.letGo(ctx, b); err != nil {
@@ -143,13 +154,17 @@ func (n *Node) closeBranch(ctx context.Context, b *dotmesh.Branch) (*dotmesh.Bra
 	return closed, nil
 }
 
-// reopen mounts a branch again whose deletion failed, and otherwise forgets its
-// attachments.
-func (n *Node) reopen(ctx context.Context, b *dotmesh.Branch) {
-	if b.Stash != nil {
+// reopen mounts a branch again whose deletion failed with cause, and forgets the
+// attachments of one that was deleted. Where nobody knows, nothing is mounted until a
+// sweep or the next Mount.
+func (n *Node) reopen(ctx context.Context, b *dotmesh.Branch, cause error) {
+	switch {
+	case b.Stash != nil:
 		return
-	}
-	if _, err := n.ownBranch(b.ID); err == nil {
+	case dotmesh.KindOf(cause) == dotmesh.Unknown:
+		n.Sweep()
+		return
+	case cause != nil:
 		n.takeUp(ctx, b)
 		return
 	}
@@ -157,7 +172,7 @@ func (n *Node) reopen(ctx context.Context, b *dotmesh.Branch) {
 	defer cancel()
 	for _, a := range n.attachments(b.ID) {
 		if err := n.detach(ctx, a.Attachment, a.volume.Volume); err != nil {
-			n.log.Warn("attachment of a deleted branch left behind", "volume", a.Volume, "err", err)
+			n.log.Warn("attachment of a deleted branch left to the next sweep", "volume", a.Volume, "err", err)
 		}
 	}
 }
@@ -231,6 +246,3 @@ func (n *Node) without(ctx context.Context, b *dotmesh.Branch, c *dotmesh.Commit
 	}
 	return p, found, nil
 }
-
-// expired reports whether a time that may be "never" has passed.
-func expired(at, now time.Time) bool { return !at.IsZero() && at.Before(now) }

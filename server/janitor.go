@@ -32,8 +32,8 @@ func (n *Node) janitor(ctx context.Context) error {
 // Sweep asks for a round of garbage collection and does not wait for it.
 func (n *Node) Sweep() { poke(n.sweeps) }
 
-// sweep buries stashes whose time has come and destroys what tombstones allow. What fails
-// is left to the next round.
+// sweep buries stashes whose time has come, puts mounts right that something cut off left
+// wrong, and destroys what tombstones allow. What fails is left to the next round.
 func (n *Node) sweep(ctx context.Context) {
 	if n.mayChange(ctx) != nil {
 		return
@@ -43,6 +43,7 @@ func (n *Node) sweep(ctx context.Context) {
 			n.retry(ctx, "stash not buried", b.ID.UUID, func() error { return n.buryStash(ctx, b) })
 		}
 	}
+	n.settleMounts(ctx)
 	// A line that is gone from the registry lets go of the one that it was forked from.
 	for freed := true; freed; {
 		freed = false
@@ -56,6 +57,9 @@ func (n *Node) sweep(ctx context.Context) {
 	}
 	n.log.Debug("swept", "tombstones", len(n.view.allTombstones()))
 }
+
+// expired reports whether a time that may be "never" has passed.
+func expired(at, now time.Time) bool { return !at.IsZero() && at.Before(now) }
 
 func (n *Node) retry(ctx context.Context, what string, id dotmesh.UUID, f func() error) {
 	if ctx.Err() != nil {

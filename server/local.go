@@ -184,6 +184,24 @@ func (m memory) noteMount(volume string, a *dotmesh.Attachment) error {
 	}))
 }
 
+// mount returns what is noted of a volume, nil if nothing is.
+func (m memory) mount(volume string) (a *dotmesh.Attachment, err error) {
+	err = m.kv.View(func(tx dotmesh.KVReader) error {
+		value := tx.Get(bucketMounts, volume)
+		if value == nil {
+			return nil
+		}
+		a = new(dotmesh.Attachment)
+		return json.Unmarshal(value, a)
+	})
+	return a, dotmesh.Wrap("read the noted mount", err)
+}
+
+// mounts returns everything that is noted to be mounted, by volume.
+func (m memory) mounts() (map[string]dotmesh.Attachment, error) {
+	return load[dotmesh.Attachment](m.kv, bucketMounts)
+}
+
 func putJSON(tx dotmesh.KVWriter, bucket, key string, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {

@@ -9,6 +9,9 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
+// maxResolves is how often a caller looks again at what it has to lock.
+const maxResolves = 10
+
 // locks is a set of locks named by ids. A lock exists only while somebody holds it or
 // waits for it.
 type locks struct {
@@ -44,6 +47,31 @@ func (l *locks) acquire(ctx context.Context, ids ...dotmesh.UUID) (release func(
 		}
 	}
 	return release, nil
+}
+
+// acquireFor takes the locks of the ids that resolve returns. What a caller asked for may
+// have changed while it waited, so resolve is called again under the locks; if it names
+// another lock then, everything is let go and begun anew.
+func (l *locks) acquireFor(ctx context.Context, resolve func() ([]dotmesh.UUID, error)) (release func(), err error) {
+	for range maxResolves {
+		ids, err := resolve()
+		if err != nil {
+			return nil, err
+		}
+		release, err := l.acquire(ctx, ids...)
+		if err != nil {
+			return nil, err
+		}
+		now, err := resolve()
+		if err == nil && !slices.ContainsFunc(now, func(id dotmesh.UUID) bool { return !slices.Contains(ids, id) }) {
+			return release, nil
+		}
+		release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, dotmesh.E("server.acquireFor", dotmesh.Busy, "it is being changed again and again; try again in a moment")
 }
 
 func (l *locks) join(id dotmesh.UUID) *lock {

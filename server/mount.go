@@ -21,12 +21,21 @@ func (n *Node) branchDir(id dotmesh.BranchID) string {
 }
 
 func (n *Node) volumeDir(v dotmesh.Volume) string {
-	return filepath.Join(n.cfg.MountDir, volumesDir, dotmesh.UUID{}.Derive(v.String()).String())
+	return filepath.Join(n.cfg.MountDir, volumesDir, volume{v}.id().String())
 }
 
 func (n *Node) commitDir(id dotmesh.CommitID) string {
 	return filepath.Join(n.cfg.MountDir, "commits", id.String())
 }
+
+// volume adds what the server asks of a volume's name.
+type volume struct{ dotmesh.Volume }
+
+// id names the volume's lock and its place below Config.MountDir.
+func (v volume) id() dotmesh.UUID { return dotmesh.UUID{}.Derive(v.String()) }
+
+// follows reports whether the volume means whichever branch is the current one of d.
+func (v volume) follows(d *dotmesh.Dot) bool { return !v.Pinned() && v.Dot == d.Name }
 
 // Mount implements dotmesh.Service.
 func (s *service) Mount(ctx context.Context, r dotmesh.MountRequest) (dotmesh.Mounted, error) {
@@ -34,63 +43,101 @@ func (s *service) Mount(ctx context.Context, r dotmesh.MountRequest) (dotmesh.Mo
 	if err := s.adminOnly(); err != nil {
 		return dotmesh.Mounted{}, err
 	}
-	d, err := s.dotToMount(ctx, r)
-	if err != nil {
-		return dotmesh.Mounted{}, err
-	}
-	b, err := s.branchOf(d, r.Volume.Branch)
-	if err != nil {
-		return dotmesh.Mounted{}, err
-	}
-	release, err := s.node.locks.acquire(ctx, b.ID.UUID)
+	n := s.node
+	var b *dotmesh.Branch
+	var old *dotmesh.Attachment
+	release, err := n.locks.acquireFor(ctx, func() (ids []dotmesh.UUID, err error) {
+		if b, err = s.branchToMount(ctx, r); err != nil {
+			return nil, err
+		}
+		ids = []dotmesh.UUID{volume{r.Volume}.id(), b.ID.UUID}
+		if old, err = n.attached(r.Volume.String()); old != nil {
+			ids = append(ids, old.Branch.UUID)
+		}
+		return ids, err
+	})
 	if err != nil {
 		return dotmesh.Mounted{}, err
 	}
 	defer release()
-	if b, err = s.node.writable(ctx, b.ID); err != nil {
+	if b, err = n.writable(ctx, b.ID); err != nil {
 		return dotmesh.Mounted{}, err
 	}
-	if old := s.node.view.attachment(s.node.ID(), r.Volume.String()); old != nil && old.Branch != b.ID {
-		if err := s.node.cfg.Mounter.Unmount(ctx, s.node.volumeDir(r.Volume)); err != nil {
-			return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
+	if err := n.addHolder(ctx, b, r, old); err != nil {
+		n.putBack(ctx, r.Volume, old, err)
+		n.rest(ctx, b.ID)
+		return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
+	}
+	return dotmesh.Mounted{Path: n.volumeDir(r.Volume), Branch: b.ID}, nil
+}
+
+// branchToMount returns the branch that the volume means, of a dot that it makes if need be.
+func (s *service) branchToMount(ctx context.Context, r dotmesh.MountRequest) (*dotmesh.Branch, error) {
+	d, err := s.dot(r.Volume.Dot, mayAll)
+	if dotmesh.KindOf(err) == dotmesh.NotFound && r.Create && !r.Volume.Pinned() {
+		_, err = s.CreateDot(ctx, dotmesh.CreateDot{Dot: r.Volume.Dot})
+		if err == nil || dotmesh.KindOf(err) == dotmesh.Exists {
+			d, err = s.dot(r.Volume.Dot, mayAll)
 		}
 	}
-	path, err := s.node.mountVolume(ctx, b, r.Volume)
 	if err != nil {
-		return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
-	}
-	if err := s.node.hold(ctx, b, r.Volume, r.Holder); err != nil {
-		return dotmesh.Mounted{}, dotmesh.Wrap(op, err)
-	}
-	s.node.stats.watch(b.ID)
-	return dotmesh.Mounted{Path: path, Branch: b.ID}, nil
-}
-
-// volume adds what the server asks of a volume's name.
-type volume struct{ dotmesh.Volume }
-
-// follows reports whether the volume means whichever branch is the current one of d.
-func (v volume) follows(d *dotmesh.Dot) bool { return !v.Pinned() && v.Dot == d.Name }
-
-func (s *service) dotToMount(ctx context.Context, r dotmesh.MountRequest) (*dotmesh.Dot, error) {
-	d, err := s.dot(r.Volume.Dot, mayAll)
-	if dotmesh.KindOf(err) != dotmesh.NotFound || !r.Create || r.Volume.Pinned() {
-		return d, err
-	}
-	_, err = s.CreateDot(ctx, dotmesh.CreateDot{Dot: r.Volume.Dot})
-	if err != nil && dotmesh.KindOf(err) != dotmesh.Exists {
 		return nil, err
 	}
-	return s.dot(r.Volume.Dot, mayAll)
+	return s.branchOf(d, r.Volume.Branch)
 }
 
-// mountVolume mounts the branch, and the volume's subdot from it, and returns where.
-func (n *Node) mountVolume(ctx context.Context, b *dotmesh.Branch, v dotmesh.Volume) (string, error) {
-	if err := n.mountBranch(ctx, b.ID, b.Pointer.Line); err != nil {
-		return "", err
+// addHolder mounts a volume from branch b for one more holder. What others hold is not
+// taken from another branch.
+func (n *Node) addHolder(ctx context.Context, b *dotmesh.Branch, r dotmesh.MountRequest, old *dotmesh.Attachment) error {
+	var holders []string
+	if old != nil {
+		holders = without(old.Holders, r.Holder)
+		if old.Branch != b.ID && len(holders) > 0 {
+			return heldBy(old.Volume, holders)
+		}
 	}
-	path := n.volumeDir(v)
-	return path, n.cfg.Mounter.Bind(ctx, n.branchDir(b.ID), v.Subdot, path)
+	if r.Holder != "" {
+		holders = append(holders, r.Holder)
+		slices.Sort(holders)
+	}
+	return n.attach(ctx, b, r.Volume, old, holders)
+}
+
+func without(holders []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(holders), func(h string) bool { return h == one })
+}
+
+// attach mounts volume v from branch b and records it. old is what was recorded before; if
+// that was of another branch, that one is let go. The caller holds the locks of both.
+func (n *Node) attach(ctx context.Context, b *dotmesh.Branch, v dotmesh.Volume, old *dotmesh.Attachment, holders []string) error {
+	if err := n.mountVolume(ctx, b, v); err != nil {
+		return err
+	}
+	err := n.record(ctx, dotmesh.Attachment{Node: n.ID(), Volume: v.String(), Branch: b.ID, Holders: holders})
+	if err != nil {
+		return err
+	}
+	n.stats.watch(b.ID)
+	if old != nil && old.Branch != b.ID {
+		n.rest(ctx, old.Branch)
+	}
+	return nil
+}
+
+// mountVolume mounts the branch, and the volume's subdot from it. If something else is
+// mounted in the volume's place, that is unmounted first.
+func (n *Node) mountVolume(ctx context.Context, b *dotmesh.Branch, v dotmesh.Volume) error {
+	if err := n.mountBranch(ctx, b.ID, b.Pointer.Line); err != nil {
+		return err
+	}
+	err := n.cfg.Mounter.Bind(ctx, n.branchDir(b.ID), v.Subdot, n.volumeDir(v))
+	if dotmesh.KindOf(err) != dotmesh.Busy {
+		return err
+	}
+	if err := n.cfg.Mounter.Unmount(ctx, n.volumeDir(v)); err != nil {
+		return err
+	}
+	return n.cfg.Mounter.Bind(ctx, n.branchDir(b.ID), v.Subdot, n.volumeDir(v))
 }
 
 // mountBranch mounts a line as the branch's writable file system. Only a branch that this
@@ -114,31 +161,63 @@ func (n *Node) mountBranch(ctx context.Context, id dotmesh.BranchID, line dotmes
 	return n.cfg.Mounter.Mount(ctx, device, n.branchDir(id))
 }
 
-// hold records the attachment with one more holder. An attachment that is recorded so
-// already needs no registry.
-func (n *Node) hold(ctx context.Context, b *dotmesh.Branch, v dotmesh.Volume, holder string) error {
-	a := dotmesh.Attachment{Node: n.ID(), Volume: v.String(), Branch: b.ID}
-	if old := n.view.attachment(a.Node, a.Volume); old != nil {
-		a.Holders = slices.Clone(old.Holders)
-		if old.Branch == b.ID && (holder == "" || slices.Contains(a.Holders, holder)) {
-			return nil
-		}
+// attached returns what is recorded of a volume on this node, nil if nothing is: what the
+// registry says or, where it says nothing, what the node has noted.
+func (n *Node) attached(volume string) (*dotmesh.Attachment, error) {
+	if a := n.view.attachment(n.ID(), volume); a != nil {
+		return a, nil
 	}
-	if holder != "" && !slices.Contains(a.Holders, holder) {
-		a.Holders = append(a.Holders, holder)
-		slices.Sort(a.Holders)
-	}
-	return n.putAttachment(ctx, a)
+	return n.mem.mount(volume)
 }
 
-func (n *Node) putAttachment(ctx context.Context, a dotmesh.Attachment) error {
-	if err := n.mem.noteMount(a.Volume, &a); err != nil {
+// record notes an attachment and registers it. One that is recorded so already needs no
+// registry.
+func (n *Node) record(ctx context.Context, a dotmesh.Attachment) error {
+	noted, err := n.mem.mount(a.Volume)
+	if err != nil {
 		return err
+	}
+	if !sameAttachment(noted, &a) {
+		if err := n.mem.noteMount(a.Volume, &a); err != nil {
+			return err
+		}
 	}
 	if err := fail.Point("attach.after-note"); err != nil {
 		return err
 	}
-	return n.sees(ctx)(n.reg.Attach(ctx, a))
+	if sameAttachment(n.view.attachment(a.Node, a.Volume), &a) {
+		return nil
+	}
+	return n.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return n.reg.Attach(ctx, a) })
+}
+
+func sameAttachment(a, b *dotmesh.Attachment) bool {
+	return a != nil && a.Node == b.Node && a.Volume == b.Volume && a.Branch == b.Branch && slices.Equal(a.Holders, b.Holders)
+}
+
+// putBack makes what is noted and mounted of a volume what it was, old or nothing, after a
+// change that failed. Where nobody knows whether it failed, a sweep has to find out.
+func (n *Node) putBack(ctx context.Context, v dotmesh.Volume, old *dotmesh.Attachment, cause error) {
+	if dotmesh.KindOf(cause) == dotmesh.Unknown {
+		n.Sweep()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	err := n.mem.noteMount(v.String(), old)
+	switch {
+	case err != nil:
+	case old == nil:
+		err = n.cfg.Mounter.Unmount(ctx, n.volumeDir(v))
+	default:
+		if b := n.view.branch(old.Branch); b != nil {
+			err = n.mountVolume(ctx, b, v)
+		}
+	}
+	if err != nil {
+		n.log.Error("volume not as it was", "volume", v, "err", err, "after", cause)
+		n.Sweep()
+	}
 }
 
 // Unmount implements dotmesh.Service.
@@ -150,23 +229,38 @@ func (s *service) Unmount(ctx context.Context, r dotmesh.MountRequest) error {
 	if !r.Commit.IsZero() {
 		return n.cfg.Mounter.Unmount(ctx, n.commitDir(r.Commit))
 	}
-	a := n.view.attachment(n.ID(), r.Volume.String())
-	if a == nil {
-		return n.cfg.Mounter.Unmount(ctx, n.volumeDir(r.Volume))
-	}
-	release, err := n.locks.acquire(ctx, a.Branch.UUID)
+	var a *dotmesh.Attachment
+	release, err := n.locks.acquireFor(ctx, func() (ids []dotmesh.UUID, err error) {
+		ids = []dotmesh.UUID{volume{r.Volume}.id()}
+		if a, err = n.attached(r.Volume.String()); a != nil {
+			ids = append(ids, a.Branch.UUID)
+		}
+		return ids, err
+	})
 	if err != nil {
 		return err
 	}
 	defer release()
-	left := slices.DeleteFunc(slices.Clone(a.Holders), func(h string) bool { return h == r.Holder })
+	if a == nil {
+		return n.cfg.Mounter.Unmount(ctx, n.volumeDir(r.Volume))
+	}
+	if err := n.dropHolder(ctx, a, r); err != nil {
+		n.putBack(ctx, r.Volume, a, err)
+		return dotmesh.Wrap("server.Unmount", err)
+	}
+	return nil
+}
+
+// dropHolder lets go of a volume for one holder, and altogether if that was the last.
+func (n *Node) dropHolder(ctx context.Context, a *dotmesh.Attachment, r dotmesh.MountRequest) error {
+	left := without(a.Holders, r.Holder)
 	switch {
 	case len(left) > 0 && r.Holder == "":
 		return heldBy(a.Volume, left)
 	case len(left) > 0:
-		b := *a
-		b.Holders = left
-		return n.putAttachment(ctx, b)
+		fewer := *a
+		fewer.Holders = left
+		return n.record(ctx, fewer)
 	}
 	return n.detach(ctx, a, r.Volume)
 }
@@ -189,15 +283,26 @@ func (n *Node) detach(ctx context.Context, a *dotmesh.Attachment, v dotmesh.Volu
 	if err := fail.Point("detach.after-note"); err != nil {
 		return err
 	}
-	if err := n.sees(ctx)(n.reg.Detach(ctx, a.Node, a.Volume)); err != nil {
+	err := n.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return n.reg.Detach(ctx, a.Node, a.Volume) })
+	if err != nil {
 		return err
 	}
-	if len(n.attachments(a.Branch)) > 0 {
-		return nil
+	n.rest(ctx, a.Branch)
+	return nil
+}
+
+// rest unmounts a branch that no volume shows any more. If that fails, a sweep tries again.
+func (n *Node) rest(ctx context.Context, id dotmesh.BranchID) {
+	if len(n.attachments(id)) > 0 {
+		return
 	}
-	n.measure(ctx, a.Branch, true)
-	n.stats.unwatch(a.Branch)
-	return n.cfg.Mounter.Unmount(ctx, n.branchDir(a.Branch))
+	if err := n.measure(ctx, id, true); err != nil {
+		n.log.Warn("branch not measured", "branch", id, "err", err)
+	}
+	n.stats.unwatch(id)
+	if err := n.cfg.Mounter.Unmount(ctx, n.branchDir(id)); err != nil {
+		n.log.Warn("branch still mounted, though no volume shows it", "branch", id, "err", err)
+	}
 }
 
 // attachment is an attachment of this node with its volume's parts.
@@ -206,21 +311,33 @@ type attachment struct {
 	volume volume
 }
 
-// attachments returns this node's attachments of a branch.
+// attachments returns this node's attachments of a branch: the registered ones, and those
+// that are noted and not registered, since they may be mounted.
 func (n *Node) attachments(id dotmesh.BranchID) []attachment {
-	var all []attachment
-	for _, a := range n.view.attachmentsOf(n.ID()) {
-		if a.Branch != id {
-			continue
+	all := n.view.attachmentsTo(n.ID(), id)
+	noted, err := n.mem.mounts()
+	if err != nil {
+		n.log.Error("noted mounts not looked at", "branch", id, "err", err)
+	}
+	for name, a := range noted {
+		if a.Branch == id && n.view.attachment(n.ID(), name) == nil {
+			all = append(all, &a)
 		}
+	}
+	return n.parse(all)
+}
+
+func (n *Node) parse(all []*dotmesh.Attachment) []attachment {
+	var parsed []attachment
+	for _, a := range all {
 		v, err := dotmesh.ParseVolume(a.Volume)
 		if err != nil {
 			n.log.Error("attachment with a bad volume name", "volume", a.Volume, "err", err)
 			continue
 		}
-		all = append(all, attachment{a, volume{v}})
+		parsed = append(parsed, attachment{a, volume{v}})
 	}
-	return all
+	return parsed
 }
 
 // letGo unmounts the branch everywhere, so that nothing can write to it, or returns
@@ -256,11 +373,20 @@ func (n *Node) letGo(ctx context.Context, b *dotmesh.Branch) error {
 // takeUp mounts the branch and its volumes again, after letGo. A volume that cannot be
 // mounted is logged and left to its next Mount: the change that it waits for is done.
 func (n *Node) takeUp(ctx context.Context, b *dotmesh.Branch) {
+	n.bindAll(ctx, n.attachments(b.ID))
+}
+
+// bindAll mounts volumes from the branches that they are attached to.
+func (n *Node) bindAll(ctx context.Context, all []attachment) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
-	for _, a := range n.attachments(b.ID) {
-		if _, err := n.mountVolume(ctx, b, a.volume.Volume); err != nil {
-			n.log.Error("volume not mounted", "volume", a.Volume, "branch", b.ID, "err", err)
+	for _, a := range all {
+		b, err := n.branchNow(a.Branch)
+		if err == nil {
+			err = n.mountVolume(ctx, b, a.volume.Volume)
+		}
+		if err != nil {
+			n.log.Error("volume not mounted", "volume", a.Volume, "branch", a.Branch, "err", err)
 		}
 	}
 }
@@ -268,7 +394,7 @@ func (n *Node) takeUp(ctx context.Context, b *dotmesh.Branch) {
 // remount mounts what the node's own memory says was mounted: containers that restart
 // with their machine must not wait for the registry.
 func (n *Node) remount(ctx context.Context) {
-	mounts, err := load[dotmesh.Attachment](n.store.KV(), bucketMounts)
+	mounts, err := n.mem.mounts()
 	if err != nil {
 		n.log.Error("nothing mounted again", "err", err)
 		return
@@ -276,9 +402,7 @@ func (n *Node) remount(ctx context.Context) {
 	for name, a := range mounts {
 		if err := n.remountOne(ctx, name, a); err != nil {
 			n.log.Error("volume not mounted again", "volume", name, "err", err)
-			continue
 		}
-		n.stats.watch(a.Branch)
 	}
 }
 
@@ -294,6 +418,7 @@ func (n *Node) remountOne(ctx context.Context, name string, a dotmesh.Attachment
 	if err := n.mountBranch(ctx, a.Branch, own.Line); err != nil {
 		return err
 	}
+	n.stats.watch(a.Branch)
 	return n.cfg.Mounter.Bind(ctx, n.branchDir(a.Branch), v.Subdot, n.volumeDir(v))
 }
 

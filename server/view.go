@@ -36,6 +36,7 @@ type picture struct {
 	alive       map[dotmesh.NodeID]bool
 	positions   map[positionKey]dotmesh.Position
 	attachments map[attachmentKey]*dotmesh.Attachment
+	shown       map[dotmesh.BranchID]map[attachmentKey]bool // the attachments of each branch
 	tombstones  map[dotmesh.UUID]*dotmesh.Tombstone
 	users       map[dotmesh.UserID]*dotmesh.User
 }
@@ -77,6 +78,7 @@ func newPicture() *picture {
 		alive:       map[dotmesh.NodeID]bool{},
 		positions:   map[positionKey]dotmesh.Position{},
 		attachments: map[attachmentKey]*dotmesh.Attachment{},
+		shown:       map[dotmesh.BranchID]map[attachmentKey]bool{},
 		tombstones:  map[dotmesh.UUID]*dotmesh.Tombstone{},
 		users:       map[dotmesh.UserID]*dotmesh.User{},
 	}
@@ -146,7 +148,7 @@ func (p *picture) change(c dotmesh.Change) {
 	case *dotmesh.Position:
 		put(p.positions, positionKey{r.Node, r.Line}, *r, c.Deleted)
 	case *dotmesh.Attachment:
-		put(p.attachments, attachmentKey{r.Node, r.Volume}, r, c.Deleted)
+		p.changeAttachment(r, c.Deleted)
 	case *dotmesh.Tombstone:
 		put(p.tombstones, r.ID, r, c.Deleted)
 	case *dotmesh.User:
@@ -264,6 +266,24 @@ func (p *picture) dropEmptyLine(id dotmesh.LineID, s *lineState) {
 	if s.line == nil && len(s.commits) == 0 {
 		delete(p.lines, id)
 	}
+}
+
+func (p *picture) changeAttachment(a *dotmesh.Attachment, deleted bool) {
+	key := attachmentKey{a.Node, a.Volume}
+	if old := p.attachments[key]; old != nil {
+		delete(p.shown[old.Branch], key)
+		if len(p.shown[old.Branch]) == 0 {
+			delete(p.shown, old.Branch)
+		}
+	}
+	put(p.attachments, key, a, deleted)
+	if deleted {
+		return
+	}
+	if p.shown[a.Branch] == nil {
+		p.shown[a.Branch] = map[attachmentKey]bool{}
+	}
+	p.shown[a.Branch][key] = true
 }
 
 // reach waits until the view has taken cursor in.
@@ -433,6 +453,20 @@ func (v *view) attachmentsOf(node dotmesh.NodeID) []*dotmesh.Attachment {
 	return all
 }
 
+// attachmentsTo returns the node's attachments of a branch, by volume.
+func (v *view) attachmentsTo(node dotmesh.NodeID, id dotmesh.BranchID) []*dotmesh.Attachment {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []*dotmesh.Attachment
+	for key := range v.shown[id] {
+		if key.node == node {
+			all = append(all, v.attachments[key])
+		}
+	}
+	slices.SortFunc(all, func(a, b *dotmesh.Attachment) int { return cmp.Compare(a.Volume, b.Volume) })
+	return all
+}
+
 func (v *view) attachment(node dotmesh.NodeID, volume string) *dotmesh.Attachment {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -540,10 +574,8 @@ func (v *view) holders(id dotmesh.BranchID) []string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var all []string
-	for _, a := range v.attachments {
-		if a.Branch == id {
-			all = append(all, a.Holders...)
-		}
+	for key := range v.shown[id] {
+		all = append(all, v.attachments[key].Holders...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
