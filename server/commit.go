@@ -32,7 +32,7 @@ func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.
 		}
 		return s.node.commit(ctx, b, &c, s.op(d, b, dotmesh.VerbCommit, c.ID.UUID))
 	})
-	return c, dotmesh.Wrap(op, err)
+	return copyOfCommit(c), dotmesh.Wrap(op, err)
 }
 
 // checkCommit refuses what no registry or pool should have to keep.

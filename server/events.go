@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,28 @@ func (f *feed) add(events ...dotmesh.Event) {
 }
 
 func (f *feed) cursor(number uint64) string { return fmt.Sprintf("%s-%d", f.run, number) }
+
+// whole returns the update with deleted dots as the view still has them: who may be told
+// that a dot is gone depends on whose it was. It is called before the view takes it in.
+func (v *view) whole(u dotmesh.Update) dotmesh.Update {
+	isGone := func(c dotmesh.Change) bool {
+		_, dot := c.Record.(*dotmesh.Dot)
+		return dot && c.Deleted
+	}
+	if !slices.ContainsFunc(u.Changes, isGone) {
+		return u
+	}
+	u.Changes = slices.Clone(u.Changes)
+	for i, c := range u.Changes {
+		if !isGone(c) {
+			continue
+		}
+		if d := v.dot(c.Record.(*dotmesh.Dot).Name); d != nil {
+			u.Changes[i].Record = d
+		}
+	}
+	return u
+}
 
 // registry turns a step of the registry's watch into events. A new listing after the
 // first is a gap: what changed in between is not known one by one.
@@ -157,7 +180,7 @@ func (s *service) Events(ctx context.Context, cursor string) iter.Seq2[dotmesh.E
 			}
 			for _, e := range events {
 				at++
-				if s.sees(&e) && !yield(e, nil) {
+				if s.sees(&e) && !yield(copyOfEvent(e), nil) {
 					return
 				}
 			}

@@ -25,17 +25,21 @@ const (
 	minPassword  = 7
 )
 
-// Authenticate implements dotmesh.Gate. Wrong names, keys and passwords are told apart by
-// nothing; how often somebody may try is the door's to limit. One password is checked at a
-// time, since each costs a core for a moment.
+// Authenticate implements dotmesh.Gate. A wrong name, key or password gets the same answer
+// after the same work: one key and one password are hashed, whether or not there is such a
+// user, and whether or not they have a password. How often somebody may try is the door's
+// to limit. One password is checked at a time, since each costs a core for a moment.
 func (n *Node) Authenticate(ctx context.Context, name dotmesh.Name, secret dotmesh.Secret) (dotmesh.Principal, error) {
 	refused := dotmesh.E("server.Authenticate", dotmesh.Unauthenticated, "Permission denied: please check that your API key is still valid")
 	u := n.view.findUser(func(u *dotmesh.User) bool { return u.Name == name })
-	if u == nil || secret == "" {
+	if u == nil {
+		u = &dotmesh.User{} // nobody: no key and no password is right
+	}
+	if secret == "" {
 		return dotmesh.Principal{}, refused
 	}
 	who := dotmesh.Principal{User: u.ID, Name: u.Name, Admin: u.ID == dotmesh.AdminID}
-	if n.isKey(u, secret) {
+	if isKey(u, secret) {
 		return who, nil
 	}
 	select {
@@ -66,8 +70,9 @@ func hashKey(u dotmesh.UserID, key dotmesh.Secret) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (n *Node) isKey(u *dotmesh.User, key dotmesh.Secret) bool {
-	return u.KeyHash != "" && hmac.Equal([]byte(u.KeyHash), []byte(hashKey(u.ID, key)))
+func isKey(u *dotmesh.User, key dotmesh.Secret) bool {
+	right := hmac.Equal([]byte(u.KeyHash), []byte(hashKey(u.ID, key)))
+	return right && u.KeyHash != ""
 }
 
 // hashPassword returns the PHC string of a password.
@@ -83,21 +88,19 @@ func hashPassword(password dotmesh.Secret) (string, error) {
 		b64.EncodeToString(salt[:]), b64.EncodeToString(sum)), nil
 }
 
-// isPassword compares a password with a PHC string of this program's own parameters.
+// isPassword compares a password with a PHC string of this program's own parameters. It
+// takes as long for a string that is none, which no password fits.
 func isPassword(phc string, password dotmesh.Secret) bool {
-	prefix := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, argonMemory, argonTime, argonThreads)
-	salt64, sum64, found := strings.Cut(strings.TrimPrefix(phc, prefix), "$")
-	if !found || !strings.HasPrefix(phc, prefix) {
-		return false
-	}
-	salt, err := base64.RawStdEncoding.DecodeString(salt64)
-	if err != nil {
-		return false
-	}
-	want, err := base64.RawStdEncoding.DecodeString(sum64)
-	if err != nil {
-		return false
-	}
+	salt, want, ok := parsePHC(phc)
 	got := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, 32)
-	return subtle.ConstantTimeCompare(got, want) == 1
+	return subtle.ConstantTimeCompare(got, want) == 1 && ok
+}
+
+func parsePHC(phc string) (salt, sum []byte, ok bool) {
+	prefix := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, argonMemory, argonTime, argonThreads)
+	rest, ok := strings.CutPrefix(phc, prefix)
+	salt64, sum64, found := strings.Cut(rest, "$")
+	salt, saltErr := base64.RawStdEncoding.DecodeString(salt64)
+	sum, sumErr := base64.RawStdEncoding.DecodeString(sum64)
+	return salt, sum, ok && found && saltErr == nil && sumErr == nil
 }

@@ -175,7 +175,7 @@ func (s *service) Log(ctx context.Context, r dotmesh.LogRequest) (dotmesh.LogPag
 			page.More = true
 			return page, nil
 		default:
-			page.Commits = append(page.Commits, c)
+			page.Commits = append(page.Commits, copyOfCommit(c))
 		}
 	}
 	if skipping {

@@ -86,7 +86,7 @@ func (s *service) Status(ctx context.Context, r dotmesh.StatusRequest) (dotmesh.
 
 // dotStatus describes a dot and its current branch, from memory.
 func (n *Node) dotStatus(d *dotmesh.Dot) dotmesh.DotStatus {
-	status := dotmesh.DotStatus{Dot: *d}
+	status := dotmesh.DotStatus{Dot: copyOfDot(*d)}
 	if b := n.view.branch(d.Current); b != nil {
 		status.Branch = n.branchStatus(d, b)
 	}
@@ -98,7 +98,7 @@ func (n *Node) dotStatus(d *dotmesh.Dot) dotmesh.DotStatus {
 func (n *Node) branchStatus(d *dotmesh.Dot, b *dotmesh.Branch) dotmesh.BranchStatus {
 	figures := n.stats.get(b.ID)
 	status := dotmesh.BranchStatus{
-		Branch: *b, Current: b.ID == d.Current, MasterName: n.view.nodeName(b.Pointer.Master),
+		Branch: copyOfBranch(*b), Current: b.ID == d.Current, MasterName: n.view.nodeName(b.Pointer.Master),
 		Size: figures.Size, Dirty: figures.Dirty, Mounted: n.stats.watched(b.ID),
 	}
 	for _, holder := range n.view.holders(b.ID) {
@@ -148,7 +148,7 @@ func (s *service) Nodes(ctx context.Context) ([]dotmesh.NodeStatus, error) {
 	nodes, alive := s.node.view.allNodes()
 	all := []dotmesh.NodeStatus{}
 	for _, node := range nodes {
-		status := dotmesh.NodeStatus{Node: *node, Alive: alive[node.ID], Self: node.ID == s.node.ID()}
+		status := dotmesh.NodeStatus{Node: copyOfNode(*node), Alive: alive[node.ID], Self: node.ID == s.node.ID()}
 		if status.Self {
 			usage, err := s.node.store.Pool(ctx)
 			if err != nil {

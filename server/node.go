@@ -143,6 +143,7 @@ func (n *Node) watch(ctx context.Context) error {
 		if u.Err != nil {
 			n.log.Warn("registry out of reach", "err", u.Err)
 		}
+		u = n.view.whole(u)
 		listed := n.view.apply(u, n.check)
 		n.seen(u.Cursor)
 		n.events.registry(u, listed)

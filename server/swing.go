@@ -123,7 +123,7 @@ func (n *Node) turn(ctx context.Context, sw swing, a authority) (*dotmesh.Branch
 	if err := n.sees(ctx)(n.reg.Swing(ctx, s)); err != nil {
 		return nil, err
 	}
-	return s.Stash, fail.Point("swing.after-register")
+	return copied(s.Stash, copyOfBranch), fail.Point("swing.after-register")
 }
 
 // plotSwing decides the transaction.
@@ -242,6 +242,6 @@ func (n *Node) askAgain(ctx context.Context, id dotmesh.BranchID) error {
 func (n *Node) changed(d *dotmesh.Dot, b *dotmesh.Branch) dotmesh.Changed {
 	return dotmesh.Changed{
 		Branch: n.branchStatus(d, b),
-		Stash:  n.view.branch(dotmesh.BranchID{UUID: b.Pointer.Line.Derive("stash")}),
+		Stash:  copied(n.view.branch(dotmesh.BranchID{UUID: b.Pointer.Line.Derive("stash")}), copyOfBranch),
 	}
 }

@@ -61,7 +61,7 @@ func (n *Node) changedBy(o *dotmesh.Op) *dotmesh.Changed {
 	if o.Stash.IsZero() || b == nil || d == nil {
 		return nil
 	}
-	return &dotmesh.Changed{Branch: n.branchStatus(d, b), Stash: n.view.branch(o.Stash)}
+	return &dotmesh.Changed{Branch: n.branchStatus(d, b), Stash: copied(n.view.branch(o.Stash), copyOfBranch)}
 }
 
 // dotOrTomb returns the id of the dot of that name, or if there is none of the newest

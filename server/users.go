@@ -152,7 +152,14 @@ func (s *service) ResetKey(ctx context.Context) (dotmesh.Secret, error) {
 	key := newKey()
 	next := *u
 	next.KeyHash = hashKey(u.ID, key)
-	if err := s.node.sees(ctx)(s.node.reg.PutUser(ctx, u, next)); err != nil {
+	err := s.node.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return s.node.reg.PutUser(ctx, u, next) })
+	if dotmesh.KindOf(err) == dotmesh.Unknown {
+		return "", &dotmesh.Error{
+			Op: op, Kind: dotmesh.Unknown, Err: err,
+			Text: "the answer was lost: the old API key may be valid still, or none may be; reset it again",
+		}
+	}
+	if err != nil {
 		return "", dotmesh.Wrap(op, err)
 	}
 	if u.ID == dotmesh.AdminID && s.node.cfg.SaveAdminKey != nil {
@@ -161,82 +168,4 @@ func (s *service) ResetKey(ctx context.Context) (dotmesh.Secret, error) {
 		}
 	}
 	return key, nil
-}
-
-// SetDot implements dotmesh.Service.
-func (s *service) SetDot(ctx context.Context, r dotmesh.SetDot) (dotmesh.DotStatus, error) {
-	const op = "server.SetDot"
-	d, err := s.dot(r.Dot, mayOwn)
-	if err != nil {
-		return dotmesh.DotStatus{}, err
-	}
-	release, err := s.node.locks.acquire(ctx, d.ID.UUID)
-	if err != nil {
-		return dotmesh.DotStatus{}, err
-	}
-	defer release()
-	if err := s.node.mayChange(ctx); err != nil {
-		return dotmesh.DotStatus{}, err
-	}
-	if d, err = s.dot(r.Dot, mayOwn); err != nil {
-		return dotmesh.DotStatus{}, err
-	}
-	next, err := s.settings(*d, r)
-	if err != nil {
-		return dotmesh.DotStatus{}, err
-	}
-	if err := s.node.sees(ctx)(s.node.reg.PutDot(ctx, *d, next, dotmesh.Op{})); err != nil {
-		return dotmesh.DotStatus{}, dotmesh.Wrap(op, err)
-	}
-	return s.node.dotStatus(&next), nil
-}
-
-// settings returns the dot with the asked-for changes, if they make sense.
-func (s *service) settings(d dotmesh.Dot, r dotmesh.SetDot) (dotmesh.Dot, error) {
-	const op = "server.settings"
-	if r.Replicas != nil {
-		if *r.Replicas != "all" {
-			return d, dotmesh.E(op, dotmesh.Unsupported, "replicas can only be \"all\" on this server")
-		}
-		d.Replicas = ""
-	}
-	if r.RPO != nil {
-		if *r.RPO != 0 {
-			return d, dotmesh.E(op, dotmesh.Unsupported, "rpo can only be 0 on this server")
-		}
-		d.RPO = 0
-	}
-	if r.Expires != nil {
-		if *r.Expires < 0 {
-			return d, dotmesh.E(op, dotmesh.Invalid, "expires must not be negative")
-		}
-		d.Expires = *r.Expires
-	}
-	return s.share(d, r)
-}
-
-// share adds or removes a collaborator. Asking for what is so already is no error.
-func (s *service) share(d dotmesh.Dot, r dotmesh.SetDot) (dotmesh.Dot, error) {
-	name := r.AddCollaborator
-	if name == "" {
-		name = r.RemoveCollaborator
-	}
-	if name == "" {
-		return d, nil
-	}
-	u := s.node.view.findUser(func(u *dotmesh.User) bool { return u.Name == name })
-	if u == nil {
-		return d, noUser()
-	}
-	without := []dotmesh.UserID{}
-	for _, id := range d.Collaborators {
-		if id != u.ID {
-			without = append(without, id)
-		}
-	}
-	d.Collaborators = without
-	if r.AddCollaborator != "" {
-		d.Collaborators = append(without, u.ID)
-	}
-	return d, nil
 }
