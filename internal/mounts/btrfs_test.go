@@ -55,7 +55,7 @@ func TestSubvolumesAreTold(t *testing.T) {
 	if got := identify(t, target); got != inside {
 		t.Errorf("subvolume a is %+v where it is mounted and %+v inside the pool", got, inside)
 	}
-	pid := child(t, target, "sh", "-c", "exec 3>held; echo ready; exec cat")
+	pid := child(t, target, "sh", "-c", "exec 3>held; echo ready; read end || :")
 	for path, want := range map[string]int{"a": 1, "ab": 0, ".": 0} {
 		if got := holders(t, identify(t, filepath.Join(root, path)), pid); len(got) != want {
 			t.Errorf("%s: got %+v, want %d", path, got, want)
@@ -67,7 +67,7 @@ func TestSubvolumesAreHeldInOtherMountNamespaces(t *testing.T) {
 	device, root := pool(t)
 	device.Data = "subvol=/a"
 	target := mount(t, device)
-	pid := child(t, "/", "unshare", "--mount", "--propagation", "private", "sh", "-c", "echo ready; exec cat")
+	pid := child(t, "/", "unshare", "--mount", "--propagation", "private", "sh", "-c", "echo ready; read end || :")
 	check(t, mounts.Unmount(t.Context(), target))
 	got := holders(t, identify(t, filepath.Join(root, "a")), pid)
 	if len(got) != 1 || got[0].Mount != target {

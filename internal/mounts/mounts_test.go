@@ -192,13 +192,13 @@ func TestUnmountMayBeRepeated(t *testing.T) {
 
 func TestUnmountNamesWhoIsInTheWay(t *testing.T) {
 	for name, command := range map[string][]string{
-		"an open file":        {"sh", "-c", "exec 3>held; echo ready; exec cat"},
-		"a working directory": {"sh", "-c", "echo ready; exec cat"},
+		"an open file":        {"sh", "-c", "exec 3>held; echo ready; read end || :"},
+		"a working directory": {"sh", "-c", "echo ready; read end || :"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := mount(t, tmpfs)
 			child(t, target, command[0], command[1:]...)
-			wantKind(t, mounts.Unmount(t.Context(), target), dotmesh.Busy, "pid ", "(cat)", target)
+			wantKind(t, mounts.Unmount(t.Context(), target), dotmesh.Busy, "pid ", "(sh)", target)
 			only(t, target)
 		})
 	}
@@ -275,11 +275,11 @@ func TestHoldersLeaveOutOurOwnMountPoints(t *testing.T) {
 func TestHoldersAreFoundInOtherMountNamespaces(t *testing.T) {
 	target := mount(t, tmpfs)
 	fs := identify(t, target)
-	pid := child(t, "/", "unshare", "--mount", "--propagation", "private", "sh", "-c", "echo ready; exec cat")
+	pid := child(t, "/", "unshare", "--mount", "--propagation", "private", "sh", "-c", "echo ready; read end || :")
 	check(t, mounts.Unmount(t.Context(), target))
 	got := holders(t, fs, pid)
-	if len(got) != 1 || got[0].Mount != target || got[0].Open != "" || got[0].Command != "cat" {
-		t.Errorf("got %+v, want cat with a mount at %s", got, target)
+	if len(got) != 1 || got[0].Mount != target || got[0].Open != "" || got[0].Command != "sh" {
+		t.Errorf("got %+v, want sh with a mount at %s", got, target)
 	}
 	if got := holders(t, fs, pid, target); len(got) != 1 {
 		t.Errorf("got %+v: our own mount points are ours in our own namespace only", got)
@@ -300,7 +300,7 @@ func TestCopiesInOtherNamespacesGoWithOurMount(t *testing.T) {
 	for _, propagation := range []string{"slave", "shared"} {
 		t.Run(propagation, func(t *testing.T) {
 			target := shared(t)
-			pid := child(t, "/", "unshare", "--mount", "--propagation", propagation, "sh", "-c", "echo ready; exec cat")
+			pid := child(t, "/", "unshare", "--mount", "--propagation", propagation, "sh", "-c", "echo ready; read end || :")
 			check(t, mounts.Mount(t.Context(), tmpfs, target))
 			fs := identify(t, target)
 			if got := holders(t, fs, pid); len(got) != 1 || got[0].Mount != target || got[0].Open != "" {
@@ -320,19 +320,19 @@ func TestCopiesInOtherNamespacesGoWithOurMount(t *testing.T) {
 func TestACopyThatIsUsedIsNotTakenAway(t *testing.T) {
 	target := shared(t)
 	check(t, mounts.Mount(t.Context(), tmpfs, target))
-	script := "cd " + target + "; exec 3>held; cd /; echo ready; exec cat"
+	script := "cd " + target + "; exec 3>held; cd /; echo ready; read end || :"
 	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", script)
 	if got := holders(t, identify(t, target), pid, target); len(got) != 1 || got[0].Open != target+"/held" {
 		t.Errorf("got %+v, want the open file", got)
 	}
-	wantKind(t, mounts.Unmount(t.Context(), target), dotmesh.Busy, "(cat)", "held")
+	wantKind(t, mounts.Unmount(t.Context(), target), dotmesh.Busy, "(sh)", "held")
 	only(t, target)
 }
 
 func TestABindMountInAContainerIsNoCopy(t *testing.T) {
 	target, inside := shared(t), t.TempDir()
 	check(t, mounts.Mount(t.Context(), tmpfs, target))
-	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", "mount --bind "+target+" "+inside+"; echo ready; exec cat")
+	pid := child(t, "/", "unshare", "--mount", "--propagation", "slave", "sh", "-c", "mount --bind "+target+" "+inside+"; echo ready; read end || :")
 	if got := holders(t, identify(t, target), pid, target); len(got) != 1 || got[0].Mount != inside {
 		t.Errorf("got %+v, want the mount at %s", got, inside)
 	}
@@ -364,11 +364,11 @@ func TestHoldersOfABindMountOfADirectory(t *testing.T) {
 
 func TestHoldersAreFoundByWhatTheyHold(t *testing.T) {
 	for name, test := range map[string]struct{ script, open string }{
-		"an open file":        {"exec 3>held; echo ready; exec cat", "/held"},
-		"a deleted open file": {"exec 3>held; rm held; echo ready; exec cat", "/held (deleted)"},
-		"a working directory": {"echo ready; exec cat", ""},
-		"the program itself":  {"cp /bin/cat prog; cd /; echo ready; exec $OLDPWD/prog", "/prog"},
-		"an open directory":   {"exec 3<.; cd /; echo ready; exec cat", ""},
+		"an open file":        {"exec 3>held; echo ready; read end || :", "/held"},
+		"a deleted open file": {"exec 3>held; rm held; echo ready; read end || :", "/held (deleted)"},
+		"a working directory": {"echo ready; read end || :", ""},
+		"the program itself":  {"cp /bin/sh prog; cd /; exec $OLDPWD/prog -c 'echo ready; read end || :'", "/prog"},
+		"an open directory":   {"exec 3<.; cd /; echo ready; read end || :", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := mount(t, tmpfs)
@@ -408,7 +408,7 @@ func TestHoldersGiveUpWithTheCaller(t *testing.T) {
 func TestHoldersBearProcessesThatVanish(t *testing.T) {
 	target := mount(t, tmpfs)
 	fs := identify(t, target)
-	child(t, "/", "sh", "-c", "echo ready; while ! read -t 0 x 2>/dev/null; do /bin/true; [ $((i=i+1)) -lt 2000 ] || break; done; exec cat")
+	child(t, "/", "sh", "-c", "echo ready; while ! read -t 0 x 2>/dev/null; do /bin/true; [ $((i=i+1)) -lt 2000 ] || break; done; read end || :")
 	for range 20 {
 		all, err := mounts.Holders(t.Context(), fs, target)
 		check(t, err)
