@@ -23,6 +23,7 @@ type dot struct {
 	name    dotmesh.DotName
 	request dotmesh.UUID            // of the operation under test
 	paths   map[dotmesh.Name]string // where branches are mounted; "" for the current one
+	last    picture                 // when the test was done with it
 }
 
 // picture is a dot as its users see it; the zero picture is that of none.

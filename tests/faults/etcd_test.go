@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"dotmesh.io/dotmesh"
@@ -26,19 +25,13 @@ const refusal = 30 * time.Second
 func (n *node) startEtcd() (kill func()) {
 	n.Helper()
 	socket := n.path("etcd.sock")
-	n.must(errors.Join(os.RemoveAll(socket)))
+	n.must(os.RemoveAll(socket))
 	cmd := exec.Command(n.program, "etcd", "--data-dir", n.path("etcd"), "--socket", socket, "--log-level", "error")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	n.must(cmd.Start())
 	n.args = []string{"--etcd-endpoints", "unix://" + socket}
-	ended := false
+	ended := n.run(cmd)
 	kill = func() {
-		if ended {
-			return
-		}
-		ended = true
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Process.Kill() // it may have ended
+		<-ended
 	}
 	n.Cleanup(kill)
 	return kill

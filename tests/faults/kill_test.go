@@ -49,6 +49,7 @@ func (op operation) trace(n *node) []step {
 // killServer kills the server at every step of the operation.
 func (op operation) killServer(n *node) {
 	n.start()
+	var all []*dot
 	for _, at := range op.trace(n) {
 		d := op.prepare(n)
 		n.armAt(at, "kill")
@@ -57,6 +58,11 @@ func (op operation) killServer(n *node) {
 		n.arm("")
 		n.start()
 		op.judge(d, err, at)
+		d.last = d.look()
+		all = append(all, d)
+	}
+	for _, d := range all {
+		d.want(d.last) // the crashes that followed undid nothing
 	}
 	n.wantNoWaste()
 }
@@ -187,6 +193,28 @@ func killStart(n *node) {
 		err := op.run(n.Context(), d)
 		n.died()
 		at := n.killStarts()
+		op.judge(d, err, at)
+	}
+	n.wantNoWaste()
+}
+
+// killEtcdAtStart crashes a server in the middle of a reset, and then kills etcd at one
+// step of the next start after the other.
+func killEtcdAtStart(n *node) {
+	n.start()
+	op := operationCalled("reset")
+	for i, at := range []step{{"settle.after-step", 1}, {"registry.before-txn", 1}, {"registry.after-txn", 1}, {"settle.after-step", 3}} {
+		d := op.prepare(n)
+		n.arm("swing.before-register=kill@1")
+		err := op.run(n.Context(), d)
+		n.died()
+		goOn := n.path(fmt.Sprint("go-on-", i))
+		n.armAt(at, "wait:"+goOn)
+		n.launch()
+		n.await(at.String()+" is reached", func() bool { return slices.Contains(n.steps(), at) })
+		n.killEtcd()
+		n.must(os.WriteFile(goOn, nil, 0o600))
+		n.awaitRegistry()
 		op.judge(d, err, at)
 	}
 	n.wantNoWaste()

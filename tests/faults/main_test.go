@@ -47,6 +47,7 @@ func faults() (all []fault) {
 	}
 	return append(all,
 		fault{"killed again and again while it starts after a crash", killStart},
+		fault{"etcd killed while it starts after a crash", killEtcdAtStart},
 		fault{"killed again and again while it collects garbage", killSweep},
 		fault{"servers and etcds killed in a stream of commits", killStream},
 		fault{"etcd is dead", etcdDead},

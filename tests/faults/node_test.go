@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,13 +118,26 @@ func (n *node) launch() {
 	n.must(err)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.Env = append(append(os.Environ(), "DOTMESH_FAILPOINTS=@"+n.path("armed"), "DOTMESH_FAILPOINTS_LOG="+n.pointsFile()), n.env...)
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	n.must(n.cmd.Start())
-	n.ended = make(chan struct{})
+	n.ended = n.run(n.cmd)
+}
+
+// run starts a process that ends with the tests, and returns what is closed when it has.
+func (n *node) run(cmd *exec.Cmd) (ended chan struct{}) {
+	n.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
-		_ = n.cmd.Wait() // whoever wants to know looks at the process's state
-		close(n.ended)
+		runtime.LockOSThread() // the kernel takes the thread's end for the tests'
+		defer runtime.UnlockOSThread()
+		defer close(ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // whoever wants to know looks at the process's state
+		}
 	}()
+	n.must(<-started)
+	return ended
 }
 
 // start starts the server and returns when it is ready.

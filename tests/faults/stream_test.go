@@ -38,8 +38,7 @@ func killStream(n *node) {
 		if round%2 == 0 {
 			n.killEtcd()
 		} else {
-			n.must(n.cmd.Process.Kill())
-			n.died()
+			n.kill()
 			n.start()
 		}
 		n.awaitMore(streams, 10)
