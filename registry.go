@@ -111,14 +111,15 @@ type Registry interface {
 	TrimCommits(ctx context.Context, line LineID, below uint64) error
 
 	// Export yields every entry at one moment. Import writes entries into a registry that
-	// is empty or, with replace, instead of everything that is there.
+	// is empty or, with replace, instead of everything that is there, in as many
+	// transactions as they need. The cluster's own record goes with the first and comes
+	// with the last, so that a half-made registry is one without a cluster.
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 	Import(ctx context.Context, entries []Entry, replace bool) (Cursor, error)
 
 	// Rebuild replaces everything that is there by the given records. It is how a lost
 	// registry comes back from a pool, and makes nothing else possible than that: the
-	// records are written as they are, in as many transactions as they need, the
-	// cluster's own last, so that a half-made registry is one without a cluster.
+	// records are written as they are, in steps as by Import.
 	Rebuild(ctx context.Context, records []Record) (Cursor, error)
 
 	// Close ends running calls and watches.

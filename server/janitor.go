@@ -113,13 +113,14 @@ func (n *Node) collect(ctx context.Context, id dotmesh.UUID) (freed bool, err er
 	if len(gone) == 0 && !what.Empty() {
 		return false, fault
 	}
-	owners := n.ownersOf(what.Lines, gone)
+	if err := n.forgetOwners(gone, what.Lines); err != nil {
+		return false, errors.Join(fault, err)
+	}
 	if err := n.acknowledge(ctx, id, gone); err != nil {
 		return false, errors.Join(fault, err)
 	}
-	n.stats.forget(owners)
 	freed = slices.ContainsFunc(gone, func(id dotmesh.LineID) bool { return n.view.line(id) == nil })
-	return freed, errors.Join(fault, n.mem.settled(nil, owners))
+	return freed, fault
 }
 
 // destroy destroys what may go, each by itself: one that is still in use does not keep the
@@ -141,15 +142,16 @@ func (n *Node) destroy(ctx context.Context, what plan.Collectable) (gone []dotme
 	return gone, errors.Join(faults...)
 }
 
-// ownersOf returns the branches whose lines are gone.
-func (n *Node) ownersOf(covers []dotmesh.Cover, gone []dotmesh.LineID) []dotmesh.BranchID {
+// forgetOwners drops what the node knows of the branches whose whole lines are gone.
+func (n *Node) forgetOwners(gone []dotmesh.LineID, whole []dotmesh.Cover) error {
 	var owners []dotmesh.BranchID
-	for _, c := range covers {
+	for _, c := range whole {
 		if l := n.view.line(c.Line); l != nil && slices.Contains(gone, c.Line) {
 			owners = append(owners, l.Owner)
 		}
 	}
-	return owners
+	n.stats.forget(owners)
+	return n.mem.settled(nil, owners)
 }
 
 func (n *Node) acknowledge(ctx context.Context, tombstone dotmesh.UUID, gone []dotmesh.LineID) error {
@@ -202,8 +204,9 @@ func (n *Node) destroyLine(ctx context.Context, cover dotmesh.Cover) error {
 // shrinkLine gives up what an origin holds beyond its last child, once and for all: a line
 // without a head has been shrunk already.
 func (n *Node) shrinkLine(ctx context.Context, cover dotmesh.Cover) error {
+	line := n.view.line(cover.Line)
 	info, err := n.store.Line(ctx, cover.Line)
-	if err != nil || !info.Head {
+	if err != nil || !info.Head || line == nil {
 		return err
 	}
 	if info, err = n.exact(ctx, cover); err != nil {
@@ -213,7 +216,7 @@ func (n *Node) shrinkLine(ctx context.Context, cover dotmesh.Cover) error {
 	for i, c := range info.Commits {
 		ids[i] = c.ID
 	}
-	if err := n.store.Drop(ctx, cover.Line, plan.Droppable(n.view.line(cover.Line), ids)); err != nil {
+	if err := n.store.Drop(ctx, cover.Line, plan.Droppable(line, ids)); err != nil {
 		return err
 	}
 	return n.store.DropHead(ctx, cover.Line)
