@@ -327,8 +327,8 @@ func (w *world) eventually(what string, so func() bool) {
 
 func TestARegistryEmptiedUnderARunningNode(t *testing.T) {
 	w := newWorld(t)
-	w.made(w.init(), "one")
-	w.awaitMirror("shop")
+	one := w.made(w.init(), "one")
+	w.awaitMirror(one.ID.String())
 	_, err := w.reg.Import(t.Context(), nil, true)
 	w.must(err)
 	w.eventually("the node is frozen", func() bool {
@@ -336,7 +336,7 @@ func TestARegistryEmptiedUnderARunningNode(t *testing.T) {
 		return dotmesh.KindOf(err) == dotmesh.Conflict
 	})
 	w.stop()
-	w.awaitMirror("shop") // what it will be rebuilt from is still there
+	w.awaitMirror(one.ID.String()) // what it will be rebuilt from is still there
 	w.start()
 	got, err := w.Recover(t.Context())
 	w.must(err)

@@ -148,6 +148,11 @@ func (s *service) undelete(ctx context.Context, tombstone dotmesh.UUID, target d
 	if err := s.node.mayChange(ctx); err != nil {
 		return err
 	}
+	release, err := s.node.locks.acquire(ctx, tombstone) // against the garbage collection
+	if err != nil {
+		return err
+	}
+	defer release()
 	if t := s.node.view.tombstone(tombstone); t != nil && !s.node.now().Before(t.Keep) {
 		return dotmesh.E("server.undelete", dotmesh.NotFound, "it was kept until %s and can not be brought back any more", t.Keep.Format(time.DateTime))
 	}
