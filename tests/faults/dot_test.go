@@ -184,13 +184,17 @@ func (d *dot) lookAt(b dotmesh.BranchStatus) (seen branch) {
 	return seen
 }
 
-// readCommit returns the word that a commit holds.
+// readCommit returns the word that a commit holds. It is read once from each process.
 func (d *dot) readCommit(id dotmesh.CommitID) string {
 	d.Helper()
+	if word, known := d.words[id]; known {
+		return word
+	}
 	m, err := d.MountCommit(d.Context(), d.ref(id.String()))
 	d.must(err)
 	word, _ := d.read(m.Path)
 	d.must(errors.Join(mounts.Unmount(d.Context(), m.Path), os.Remove(m.Path)))
+	d.words[id] = word
 	return word
 }
 

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/mounts"
 	"dotmesh.io/dotmesh/server/api"
 )
@@ -37,11 +38,12 @@ type node struct {
 	args  []string // of the server, besides the usual ones
 	env   []string // of the server, besides the usual ones
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process has ended
-	heard int64         // where the log of the present process begins
-	dots  int           // how many were made
-	arms  int           // how often it was armed
-	seen  int           // where the points of the present arming begin
+	ended chan struct{}               // closed when the process has ended
+	heard int64                       // where the log of the present process begins
+	words map[dotmesh.CommitID]string // what commits hold, as read from the present process
+	dots  int                         // how many were made
+	arms  int                         // how often it was armed
+	seen  int                         // where the points of the present arming begin
 }
 
 // node returns one that has not been started. Nothing is left of it when the test ends.
@@ -119,6 +121,7 @@ func (n *node) launch() {
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.Env = append(append(os.Environ(), "DOTMESH_FAILPOINTS=@"+n.path("armed"), "DOTMESH_FAILPOINTS_LOG="+n.pointsFile()), n.env...)
 	n.ended = n.run(n.cmd)
+	n.words = map[dotmesh.CommitID]string{}
 }
 
 // run starts a process that ends with the tests, and returns what is closed when it has.
