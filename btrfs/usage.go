@@ -67,7 +67,7 @@ func (s *Store) measure(ctx context.Context, state, from dotmesh.Ref, fresh bool
 	if err != nil {
 		return err
 	}
-	f := newFinder(dir, 64<<10)
+	f := newFinder(dir, smallSearch)
 	if u.Dirty.Bytes, err = written(ctx, f, transid); err != nil {
 		return err
 	}
