@@ -144,10 +144,9 @@ func (n *Node) watch(ctx context.Context) error {
 			n.log.Warn("registry out of reach", "err", u.Err)
 		}
 		u = n.view.whole(u)
-		listed := n.view.apply(u, n.check)
+		listed := n.view.apply(u, n.check, n.mirror.note)
 		n.seen(u.Cursor)
 		n.events.registry(u, listed)
-		n.mirror.note(u)
 	}
 	if ctx.Err() == nil {
 		return dotmesh.E("server.watch", dotmesh.Internal, "the registry's watch ended by itself")

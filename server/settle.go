@@ -188,8 +188,11 @@ func (n *Node) settleStrange(ctx context.Context, line *dotmesh.Line) error {
 	return n.settleLine(ctx, b, info)
 }
 
-// settleLine judges the snapshots of one line. The caller holds its branch's lock.
+// settleLine judges the snapshots of one line. The caller holds its branch's lock. Where
+// several could be the tip's successor, it is the newest: the others are commits with a
+// lost answer, which a later one has passed.
 func (n *Node) settleLine(ctx context.Context, b *dotmesh.Branch, info dotmesh.LineInfo) error {
+	var strangers []dotmesh.Commit
 	for _, have := range info.Commits {
 		if !n.strange(have) {
 			continue
@@ -198,16 +201,24 @@ func (n *Node) settleLine(ctx context.Context, b *dotmesh.Branch, info dotmesh.L
 		if err != nil {
 			return err
 		}
-		if b, err = n.branchNow(b.ID); err != nil {
-			return err
-		}
-		fate, err := n.judgeSnapshot(&c, b)
-		if err == nil {
-			err = n.carryOut(ctx, fate, b, &c)
-		}
+		strangers = append(strangers, c)
+	}
+	for len(strangers) > 0 {
+		b, err := n.branchNow(b.ID)
 		if err != nil {
 			return err
 		}
+		fates := make([]plan.Fate, len(strangers))
+		for i := range strangers {
+			if fates[i], err = n.judgeSnapshot(&strangers[i], b); err != nil {
+				return err
+			}
+		}
+		next := plan.Next(fates)
+		if err := n.carryOut(ctx, fates[next], b, &strangers[next]); err != nil {
+			return err
+		}
+		strangers = slices.Delete(strangers, next, next+1)
 	}
 	return nil
 }

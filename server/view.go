@@ -86,9 +86,10 @@ func newPicture() *picture {
 
 // apply takes an update in and wakes whoever waits for it. A listing is shown when it is
 // complete, and then apply reports true: until then readers see what was before. The
-// cluster's record is checked whenever it is listed, written or deleted, before anybody
-// sees what else the update says.
-func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Cursor)) (listed bool) {
+// cluster's record is checked whenever it is listed, written or deleted, and the update is
+// noted for the mirror, before anybody sees what it says: whoever has been told of a change
+// may stop the node, and it is in the mirror then.
+func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Cursor), note func(dotmesh.Update)) (listed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.err = u.Err
@@ -113,6 +114,7 @@ func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Curs
 			v.picture, v.coming, v.listed, listed = v.coming, nil, true, true
 		}
 	}
+	note(u)
 	close(v.moved)
 	v.moved = make(chan struct{})
 	return listed

@@ -145,6 +145,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestNext(t *testing.T) {
+	for _, test := range []struct {
+		fates []plan.Fate
+		want  int
+	}{
+		{[]plan.Fate{plan.Complete, plan.Remove, plan.Complete, plan.Leave}, 2},
+		{[]plan.Fate{plan.Remove, plan.Leave}, 0},
+		{[]plan.Fate{plan.Complete}, 0},
+	} {
+		if got := plan.Next(test.fates); got != test.want {
+			t.Errorf("of %v number %d comes first, want %d", test.fates, got, test.want)
+		}
+	}
+}
+
 func TestChain(t *testing.T) {
 	l := line()
 	commits := make([]dotmesh.Commit, 5)

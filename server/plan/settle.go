@@ -40,3 +40,14 @@ func Judge(c *dotmesh.Commit, b *dotmesh.Branch, others []dotmesh.Commit) Fate {
 	}
 	return Leave
 }
+
+// Next returns which of several snapshots of a line, oldest first, comes first to its fate:
+// the newest that is to be completed, since that changes the fate of the others, else any.
+func Next(fates []Fate) int {
+	for i := len(fates) - 1; i >= 0; i-- {
+		if fates[i] == Complete {
+			return i
+		}
+	}
+	return 0
+}
