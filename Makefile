@@ -37,9 +37,12 @@ cross-%:
 demo: root setup binaries ## start a node on a pool in a file and show the main job on a real database
 	@$(GO) run ./tests/demo
 
+# One package's tests at a time: some make mount namespaces, which copy every mount of the
+# machine, and so would keep other packages' pools in use.
 test: root setup cc build ## install what is missing and run every test, with the race detector
-	$(GO) test -race -timeout 20m ./...
-	$(GO) test -race -tags failpoints -timeout 20m ./internal/fail $(FAULTS)
+	$(GO) build -race ./...
+	$(GO) test -race -p 1 -timeout 20m ./...
+	$(GO) test -race -p 1 -tags failpoints -timeout 20m ./internal/fail $(FAULTS)
 
 check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, gofumpt and the import rules
 	$(GO) vet ./...
