@@ -181,9 +181,9 @@ func (n *Node) record(ctx context.Context, a dotmesh.Attachment) error {
 		if err := n.mem.noteMount(a.Volume, &a); err != nil {
 			return err
 		}
-	}
-	if err := fail.Point("attach.after-note"); err != nil {
-		return err
+		if err := fail.Point("attach.after-note"); err != nil {
+			return err
+		}
 	}
 	if sameAttachment(n.view.attachment(a.Node, a.Volume), &a) {
 		return nil
