@@ -266,6 +266,10 @@ func (e *estate) recoverKilled() {
 		}
 	}
 	e.arm("")
+	if _, err := e.State(e.Context(), "node"); err != nil {
+		e.died() // it came to one more step before
+		e.start()
+	}
 	e.want()
 }
 

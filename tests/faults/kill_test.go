@@ -175,6 +175,7 @@ func (op operation) judge(d *dot, err error, at step) {
 // killStart crashes a server in the middle of things, and then kills it at one step of
 // its start after the other, until it gets through.
 func killStart(n *node) {
+	n.args = append(n.args, "--log-level", "debug")
 	n.start()
 	for _, crash := range []struct{ operation, point string }{
 		{"init", "create.before-register"},
@@ -192,7 +193,7 @@ func killStart(n *node) {
 		n.arm(crash.point + "=kill@1")
 		err := op.run(n.Context(), d)
 		n.died()
-		at := n.killStarts()
+		at := n.killSteps()
 		op.judge(d, err, at)
 	}
 	n.wantNoWaste()
@@ -220,14 +221,15 @@ func killEtcdAtStart(n *node) {
 	n.wantNoWaste()
 }
 
-// killStarts kills the server at the first step of its start, then at the second, and so
-// on until it is ready before it comes to the next one. It returns the last.
-func (n *node) killStarts() (last step) {
+// killSteps kills the server at the first step of its start, then at the second, and so on
+// until it is ready, and has collected its garbage, before it comes to the next one. It
+// returns the last. The server must log for debugging.
+func (n *node) killSteps() (last step) {
 	n.Helper()
 	for nth := 1; ; nth++ {
-		n.arm(fmt.Sprintf("*=kill@%d", nth))
+		n.armAt(step{"*", nth}, "kill")
 		n.launch()
-		n.await("the server is ready, or killed", func() bool { return n.isOver() || n.ready() })
+		n.await("the server has swept, or was killed", func() bool { return n.isOver() || n.said("msg=swept") })
 		if !n.isOver() {
 			n.arm("")
 			return last

@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"fmt"
 	"time"
 
 	"dotmesh.io/dotmesh"
@@ -35,7 +34,7 @@ func killSweep(n *node) {
 	n.stop()
 
 	n.ahead(retention)
-	n.killSweeps()
+	n.killSteps()
 	n.restart()
 	kept.want(want)
 	thinned.want(picture{"master", map[string]branch{"master": {"two, Initial commit", "two", "two"}}})
@@ -48,7 +47,7 @@ func killSweep(n *node) {
 	n.wantNoWaste()
 
 	n.ahead(2 * retention)
-	n.killSweeps()
+	n.killSteps()
 	n.restart()
 	n.wantNoWaste()
 	if left := n.inventory(); len(left) > n.dots {
@@ -59,20 +58,4 @@ func killSweep(n *node) {
 // ahead sets the clock of the next server ahead.
 func (n *node) ahead(d time.Duration) {
 	n.env = []string{"DOTMESH_FAILPOINTS_AHEAD=" + d.String()}
-}
-
-// killSweeps kills the server at the first step after its start, then at the second, and
-// so on, until it has collected all garbage before it comes to the next one.
-func (n *node) killSweeps() {
-	n.Helper()
-	for nth := 1; ; nth++ {
-		n.arm(fmt.Sprintf("*=kill@%d", nth))
-		n.launch()
-		n.await("the server has swept, or was killed", func() bool { return n.isOver() || n.said("msg=swept") })
-		if !n.isOver() {
-			n.arm("")
-			return
-		}
-		n.died()
-	}
 }
