@@ -62,15 +62,17 @@ func faults() (all []fault) {
 
 // bench is what all tests share.
 type bench struct {
-	program string        // dotmesh-server with failpoints
-	points  string        // a folder of files that name the failpoints that were reached
-	turns   chan struct{} // takes a token of each server that runs
+	program string            // dotmesh-server with failpoints
+	source  map[string]string // the program's failpoints, and where they are
+	points  string            // a folder of files that name the failpoints that were reached
+	turns   chan struct{}     // takes a token of each server that runs
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{
+		source:  sourcePoints(t), // reading the source also tells go test what its result hangs on
 		program: filepath.Join(dir, "dotmesh-server"),
 		points:  filepath.Join(dir, "points"),
 		turns:   make(chan struct{}, servers),

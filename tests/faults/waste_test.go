@@ -162,11 +162,10 @@ func (b *bench) wantEveryPoint(t *testing.T) {
 			reached[point] = true
 		}
 	}
-	points := sourcePoints(t)
-	if len(points) < 20 {
-		t.Errorf("only %d failpoints were found in the program", len(points))
+	if len(b.source) < 20 {
+		t.Errorf("only %d failpoints were found in the program", len(b.source))
 	}
-	for point, place := range points {
+	for point, place := range b.source {
 		if !reached[point] {
 			t.Errorf("no test came by %s at %s", point, place)
 		}
