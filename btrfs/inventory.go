@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"dotmesh.io/dotmesh"
 )
 
@@ -160,14 +162,21 @@ func (s *Store) count(ctx context.Context) (*census, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := newFinder(s.lines, largeSearch)
-	dirs, err := c.readDirs(ctx, f)
-	if err != nil {
+	var entries []dirEntry
+	var subvols []placed
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		entries, err = gather(ctx, s.lines, ownTree, func() func(item) ([]dirEntry, error) { return pickEntries })
+		return err
+	})
+	g.Go(func() (err error) {
+		subvols, err = gather(ctx, s.lines, rootTree, func() func(item) ([]placed, error) { return pickSubvols(v.id) })
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	if err := c.readRoots(ctx, f, v.id, dirs); err != nil {
-		return nil, err
-	}
+	c.place(subvols, c.arrange(entries))
 	return c, nil
 }
 
@@ -192,79 +201,97 @@ type lineDir struct {
 	commits string // commitsName for that of the commits
 }
 
-// readDirs returns the layout's directories by inode, and notes of which commits there are
+// dirEntry is a name of a directory of the subvolume lines, or a commit whose metadata lie
+// in that directory.
+type dirEntry struct {
+	inode uint64
+	above uint64
+	name  string
+	meta  dotmesh.CommitID
+}
+
+func pickEntries(i item) (entries []dirEntry, err error) {
+	switch i.kind {
+	case inodeRef:
+		refs, err := parseRefs(i)
+		for _, r := range refs {
+			entries = append(entries, dirEntry{inode: i.object, above: r.dir, name: r.name})
+		}
+		return entries, err
+	case xattrItem:
+		all, err := parseAttributes(i.data)
+		for _, a := range all {
+			if id, _ := parseMetaName(a.name); !id.IsZero() {
+				entries = append(entries, dirEntry{inode: i.object, meta: id})
+			}
+		}
+		return entries, err
+	}
+	return nil, nil
+}
+
+// arrange returns the layout's directories by inode, and notes of which commits there are
 // metadata. Inodes are numbered upwards, so a line's directory comes before what lies in
 // it; the items of one inode begin with its names.
-func (c *census) readDirs(ctx context.Context, f *finder) (map[uint64]lineDir, error) {
+func (c *census) arrange(entries []dirEntry) map[uint64]lineDir {
 	dirs := map[uint64]lineDir{}
-	err := f.search(ctx, all(ownTree, 0), func(i item) error {
-		switch i.kind {
-		case inodeRef:
-			return c.readDir(dirs, i)
-		case xattrItem:
-			return c.readMetaNames(dirs[i.object], i)
+	for _, e := range entries {
+		if d := dirs[e.inode]; !e.meta.IsZero() {
+			if d.commits != "" {
+				c.lines[d.line].metas[e.meta] = true
+			}
+			continue
 		}
-		return nil
-	})
-	return dirs, err
-}
-
-func (c *census) readDir(dirs map[uint64]lineDir, i item) error {
-	refs, err := parseRefs(i)
-	for _, r := range refs {
-		if id, bad := dotmesh.ParseUUID(r.name); bad == nil && r.dir == rootInode {
+		if id, bad := dotmesh.ParseUUID(e.name); bad == nil && e.above == rootInode {
 			line := dotmesh.LineID{UUID: id}
-			dirs[i.object] = lineDir{line: line}
+			dirs[e.inode] = lineDir{line: line}
 			c.lines[line] = &counted{metas: map[dotmesh.CommitID]bool{}}
 		}
-		if above, ok := dirs[r.dir]; ok && above.commits == "" && r.name == commitsName {
-			dirs[i.object] = lineDir{line: above.line, commits: commitsName}
-			c.lines[above.line].dir = i.object
+		if above, ok := dirs[e.above]; ok && above.commits == "" && e.name == commitsName {
+			dirs[e.inode] = lineDir{line: above.line, commits: commitsName}
+			c.lines[above.line].dir = e.inode
 		}
 	}
-	return err
+	return dirs
 }
 
-func (c *census) readMetaNames(d lineDir, i item) error {
-	if d.commits == "" {
-		return nil
-	}
-	all, err := parseAttributes(i.data)
-	for _, a := range all {
-		if id, _ := parseMetaName(a.name); !id.IsZero() {
-			c.lines[d.line].metas[id] = true
-		}
-	}
-	return err
+// placed is a subvolume in a directory of the subvolume lines.
+type placed struct {
+	dir  uint64
+	name string
+	id   uint64
+	guid string
 }
 
-// readRoots sorts the subvolumes that lie in dirs into their lines. The item that holds a
-// subvolume's uuids comes before the one that says where it lies.
-func (c *census) readRoots(ctx context.Context, f *finder, lines uint64, dirs map[uint64]lineDir) error {
+// pickSubvols picks the subvolumes that lie in the one with the id lines. The item that
+// holds a subvolume's uuids comes before the one that says where it lies.
+func pickSubvols(lines uint64) func(item) ([]placed, error) {
 	var id uint64
 	var guid string
-	err := f.search(ctx, all(rootTree, 0), func(i item) error {
+	return func(i item) ([]placed, error) {
 		switch {
 		case i.kind == rootItem:
 			r, err := parseRoot(i.data)
 			id, guid = i.object, guidOf(r.lineage.uuid, r.received)
-			return err
+			return nil, err
 		case i.kind != rootBackref || i.offset != lines || i.object != id:
-			return nil
+			return nil, nil
 		}
 		at, err := parseRootRef(i.data)
-		if err != nil {
-			return err
+		return []placed{{dir: at.dir, name: at.name, id: id, guid: guid}}, err
+	}
+}
+
+// place sorts the subvolumes that lie in dirs into their lines.
+func (c *census) place(subvols []placed, dirs map[uint64]lineDir) {
+	for _, v := range subvols {
+		if d, ok := dirs[v.dir]; ok {
+			c.lines[d.line].sort(d, v.name, v.id, v.guid)
 		}
-		if d, ok := dirs[at.dir]; ok {
-			c.lines[d.line].sort(d, at.name, id, guid)
-		}
-		return nil
-	})
+	}
 	for _, l := range c.lines {
 		slices.SortFunc(l.commits, func(a, b countedCommit) int { return cmp.Compare(a.subvol, b.subvol) })
 	}
-	return err
 }
 
 // sort puts a subvolume called name into what was counted of its line.
