@@ -125,17 +125,14 @@ func openDoors(ctx context.Context, c *Config) ([]api.Door, error) {
 	return []api.Door{local, tcp}, nil
 }
 
-// spareMemory collects garbage sooner than is usual, and gives back what the start needed.
-// Most of a node's memory is its picture of the registry, which stays: with 10,000 dots
-// this is worth 70 MB. GOGC has the last word.
+// spareMemory gives back what the start needed, and from then on collects garbage sooner
+// than is usual. Most of a node's memory is its picture of the registry, which stays: with
+// 10,000 dots this is worth 70 MB. GOGC has the last word.
 func spareMemory(ctx context.Context, ready <-chan struct{}) error {
 	const (
 		percent  = 50
 		startFor = 30 * time.Second // a node that is ready still looks at each branch once
 	)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
 	select {
 	case <-ready:
 	case <-ctx.Done():
@@ -145,9 +142,12 @@ func spareMemory(ctx context.Context, ready <-chan struct{}) error {
 	defer started.Stop()
 	select {
 	case <-started.C:
-		debug.FreeOSMemory()
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+	debug.FreeOSMemory()
+	return nil
 }
