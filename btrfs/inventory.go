@@ -58,11 +58,17 @@ func (s *Store) Inventory(ctx context.Context) iter.Seq2[dotmesh.LineInfo, error
 			yield(dotmesh.LineInfo{}, err)
 			return
 		}
-		f := newFinder(s.lines, smallSearch)
-		for line := range c.shown() {
-			info, err := reading(ctx, s, op, func() (dotmesh.LineInfo, error) { return s.info(ctx, f, c, line) })
-			if !yield(info, err) || err != nil {
+		f := newFinder(s.lines, largeSearch)
+		for lines := range slices.Chunk(c.shown(), infosAtOnce) {
+			infos, err := reading(ctx, s, op, func() ([]dotmesh.LineInfo, error) { return s.infos(ctx, f, c, lines) })
+			if err != nil {
+				yield(dotmesh.LineInfo{}, err)
 				return
+			}
+			for _, info := range infos {
+				if !yield(info, nil) {
+					return
+				}
 			}
 		}
 	}
@@ -108,42 +114,44 @@ func (s *Store) commitInfos(ctx context.Context, line dotmesh.LineID) ([]dotmesh
 	return infos, nil
 }
 
-// shown yields the lines that are there for others to see: not those being destroyed, nor
-// directories that somebody else made and that hold nothing.
-func (c *census) shown() iter.Seq[dotmesh.LineID] {
-	return func(yield func(dotmesh.LineID) bool) {
-		for line, l := range c.lines {
-			r, known := c.records[line]
-			if r.Doomed || !known && !l.whole(r) {
-				continue
-			}
-			if !yield(line) {
-				return
-			}
+// shown returns the lines that are there for others to see, in the order of their
+// directories: not those being destroyed, nor directories that somebody else made and that
+// hold nothing.
+func (c *census) shown() []dotmesh.LineID {
+	var lines []dotmesh.LineID
+	for line, l := range c.lines {
+		if r, known := c.records[line]; !r.Doomed && (known || l.whole(r)) {
+			lines = append(lines, line)
 		}
 	}
+	slices.SortFunc(lines, func(a, b dotmesh.LineID) int { return cmp.Compare(c.lines[a].dir, c.lines[b].dir) })
+	return lines
 }
 
-// info returns what was counted of a line, with its metadata, which are too many to be
-// kept in memory for all lines at once. Commits that were dropped meanwhile are left out.
-func (s *Store) info(ctx context.Context, f *finder, c *census, line dotmesh.LineID) (dotmesh.LineInfo, error) {
-	l := c.lines[line]
-	info := dotmesh.LineInfo{ID: line, Origin: c.records[line].Origin, Head: l.head}
-	if len(l.commits) == 0 {
-		return info, nil
-	}
-	metas, err := s.metas(ctx, f, l.dir)
+// infosAtOnce is for how many lines metadata are read at once. Those of all lines would be
+// too much to have in memory.
+const infosAtOnce = 100
+
+// infos returns what was counted of lines, in the order of shown, with their metadata.
+// Commits that were dropped meanwhile are left out.
+func (s *Store) infos(ctx context.Context, f *finder, c *census, lines []dotmesh.LineID) ([]dotmesh.LineInfo, error) {
+	metas, err := s.metas(ctx, f, c.lines[lines[0]].dir, c.lines[lines[len(lines)-1]].dir)
 	if err != nil {
-		return dotmesh.LineInfo{}, err
+		return nil, err
 	}
-	for _, k := range l.commits {
-		meta, found := metas[k.id]
-		if !found && l.metas[k.id] {
-			continue
+	var infos []dotmesh.LineInfo
+	for _, line := range lines {
+		l := c.lines[line]
+		info := dotmesh.LineInfo{ID: line, Origin: c.records[line].Origin, Head: l.head}
+		for _, k := range l.commits {
+			meta, found := metas[metaKey{l.dir, k.id}]
+			if found || !l.metas[k.id] {
+				info.Commits = append(info.Commits, dotmesh.CommitInfo{ID: k.id, GUID: k.guid, Meta: meta})
+			}
 		}
-		info.Commits = append(info.Commits, dotmesh.CommitInfo{ID: k.id, GUID: k.guid, Meta: meta})
+		infos = append(infos, info)
 	}
-	return info, nil
+	return infos, nil
 }
 
 // whole reports whether a line is more than what a crash left of a Fork.

@@ -127,27 +127,39 @@ func (s *Store) Meta(ctx context.Context, r dotmesh.Ref) ([]byte, error) {
 	})
 }
 
-// metas returns the metadata that lie in the directory with that inode, all at once.
-func (s *Store) metas(ctx context.Context, f *finder, dir uint64) (map[dotmesh.CommitID][]byte, error) {
-	pieces := map[dotmesh.CommitID]map[int][]byte{}
-	err := f.search(ctx, of(ownTree, dir, xattrItem, xattrItem), func(i item) error {
+// metaKey is whose metadata they are: the commit's, in the directory with that inode.
+type metaKey struct {
+	dir uint64
+	id  dotmesh.CommitID
+}
+
+// metas returns the metadata that lie in the directories with inodes from first to last.
+func (s *Store) metas(ctx context.Context, f *finder, first, last uint64) (map[metaKey][]byte, error) {
+	pieces := map[metaKey]map[int][]byte{}
+	k := of(ownTree, first, xattrItem, xattrItem)
+	k.maxObject = last
+	err := f.search(ctx, k, func(i item) error {
+		if i.kind != xattrItem {
+			return nil
+		}
 		all, err := parseAttributes(i.data)
 		for _, a := range all {
 			id, piece := parseMetaName(a.name)
 			if id.IsZero() {
 				continue
 			}
-			if pieces[id] == nil {
-				pieces[id] = map[int][]byte{}
+			key := metaKey{i.object, id}
+			if pieces[key] == nil {
+				pieces[key] = map[int][]byte{}
 			}
-			pieces[id][piece] = slices.Clone(a.value)
+			pieces[key][piece] = slices.Clone(a.value)
 		}
 		return err
 	})
-	metas := make(map[dotmesh.CommitID][]byte, len(pieces))
-	for id, of := range pieces {
+	metas := make(map[metaKey][]byte, len(pieces))
+	for key, of := range pieces {
 		for _, piece := range slices.Sorted(maps.Keys(of)) {
-			metas[id] = append(metas[id], of[piece]...)
+			metas[key] = append(metas[key], of[piece]...)
 		}
 	}
 	return metas, err
