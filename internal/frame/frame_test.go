@@ -25,7 +25,7 @@ func newStep(body string) step {
 		Format: "test", Line: dotmesh.LineID{UUID: dotmesh.NewUUID()}, Commit: dotmesh.CommitID{UUID: dotmesh.NewUUID()},
 		GUID: "guid", Meta: []byte(`{"message":"` + body[:min(len(body), 9)] + `"}`),
 		From:     dotmesh.Ref{Line: dotmesh.LineID{UUID: dotmesh.NewUUID()}, Commit: dotmesh.CommitID{UUID: dotmesh.NewUUID()}},
-		FromGUID: "another", Offset: 4, Estimate: int64(len(body)),
+		FromGUID: "another", Estimate: int64(len(body)),
 	}}
 }
 
@@ -141,6 +141,89 @@ func TestStepsAreOfOnePiece(t *testing.T) {
 	mixed := append(bytes.Clone(streams[0][:body]), streams[1][body:]...)
 	if got, err := decode(bytes.NewReader(mixed)); !errors.Is(err, dotmesh.Corrupt) {
 		t.Errorf("got %v, err = %v, want corrupt", got, err)
+	}
+}
+
+// digestOf returns the digest of what a receiver has.
+func digestOf(t testing.TB, had string) *frame.Digest {
+	t.Helper()
+	d := frame.NewDigest()
+	if _, err := io.WriteString(d, had); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// resumed writes a stream of one step whose first bytes are left out.
+func resumed(t testing.TB, s step, at int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := frame.NewWriter(&b)
+	err := w.Resume(&s.Header, digestOf(t, s.Body[:at]))
+	if err == nil {
+		_, err = io.WriteString(w, s.Body[at:])
+	}
+	if err := errors.Join(err, w.End(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestAStreamGoesOnWhereAnotherBrokeOff(t *testing.T) {
+	s := newStep("one and two")
+	for at := range len(s.Body) + 1 {
+		r := frame.NewReader(bytes.NewReader(resumed(t, s, at)))
+		h, err := r.Next()
+		if err != nil || h.Offset != int64(at) {
+			t.Fatalf("header = %+v, %v, want the offset %d", h, err, at)
+		}
+		if at > 0 {
+			if err := r.Resume(digestOf(t, s.Body[:at])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rest, err := io.ReadAll(r)
+		if err != nil || string(rest) != s.Body[at:] {
+			t.Errorf("from %d: %q, %v", at, rest, err)
+		}
+		if got, want := r.Digest(), digestOf(t, s.Body); got.String() != want.String() || got.Size() != want.Size() {
+			t.Errorf("from %d: digest = %s of %d bytes, want that of the whole body", at, got, got.Size())
+		}
+	}
+}
+
+func TestOneStreamDoesNotGoOnWithAnother(t *testing.T) {
+	s := newStep("one and two")
+	stream := resumed(t, s, 4)
+	for name, test := range map[string]struct {
+		had  string
+		want dotmesh.Kind
+	}{
+		"other content": {"two ", dotmesh.Corrupt},
+		"less of it":    {"one", dotmesh.Conflict},
+		"more of it":    {"one a", dotmesh.Conflict},
+		"nothing":       {"", dotmesh.Conflict},
+	} {
+		r := frame.NewReader(bytes.NewReader(stream))
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		err := r.Resume(digestOf(t, test.had))
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		if !errors.Is(err, test.want) || dotmesh.Text(err) == "" {
+			t.Errorf("%s: %v, want %s", name, err, test.want)
+		}
+	}
+	if _, err := decode(bytes.NewReader(stream)); !errors.Is(err, dotmesh.Conflict) {
+		t.Errorf("read without its beginning: %v, want conflict", err)
+	}
+	r := frame.NewReader(bytes.NewReader(stream))
+	for range 2 { // passing over it needs no beginning
+		if _, err := r.Next(); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
 	}
 }
 

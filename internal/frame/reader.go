@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"hash"
 	"hash/crc32"
 	"io"
 
@@ -18,25 +17,28 @@ import (
 // and [dotmesh.Unreachable] for a stream that broke off; after one it goes on failing.
 type Reader struct {
 	r      *bufio.Reader
-	digest hash.Hash
-	chunk  []byte // what of the present chunk was not read yet
-	buf    []byte // for payloads; grows as frames do, up to the limits
-	size   uint64 // of the body so far
-	begun  bool   // the preamble was there
-	in     bool   // in a body, whose trailer has not come yet
+	header [sha256.Size]byte // SHA-256 of the present header
+	body   *Digest           // of the present body so far; nil: its beginning was left out
+	offset int64             // of the present header
+	chunk  []byte            // what of the present chunk was not read yet
+	buf    []byte            // for payloads; grows as frames do, up to the limits
+	begun  bool              // the preamble was there
+	in     bool              // in a body, whose trailer has not come yet
 	err    error
 }
 
 // NewReader returns a reader of one stream.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, 64<<10), digest: sha256.New()}
+	return &Reader{r: bufio.NewReaderSize(r, 64<<10), body: NewDigest()}
 }
 
 // Next goes to the next step. What is left of the present body is read and checked first.
 // After the last step it returns io.EOF.
 func (r *Reader) Next() (*Header, error) {
-	if _, err := io.Copy(io.Discard, bodyOnly{r}); err != nil {
-		return nil, err
+	for r.in {
+		if err := r.next(); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.begin(); err != nil {
 		return nil, r.fail(err)
@@ -57,33 +59,66 @@ func (r *Reader) Next() (*Header, error) {
 	if err != nil {
 		return nil, r.fail(err)
 	}
-	r.digest.Reset()
-	r.digest.Write(payload)
-	r.size, r.in = 0, true
+	r.header, r.body, r.offset, r.chunk, r.in = sha256.Sum256(payload), nil, h.Offset, nil, true
+	if h.Offset == 0 {
+		r.body = NewDigest()
+	}
 	return h, nil
 }
 
-// bodyOnly hides what io.Copy would use instead of Read.
-type bodyOnly struct{ io.Reader }
+// Resume says what of the present body is there already, where its header has an offset.
+// It comes before the first Read.
+func (r *Reader) Resume(had *Digest) error {
+	if r.body != nil || had.Size() != r.offset {
+		return dotmesh.E("frame.Resume", dotmesh.Conflict, "the stream goes on at byte %d, and %d are here; send it from the beginning", r.offset, had.Size())
+	}
+	r.body = had.Clone()
+	return nil
+}
+
+// Digest returns that of the body as far as chunks of it came, with what was left out. A
+// body of which that is not known has none.
+func (r *Reader) Digest() *Digest {
+	if r.body == nil {
+		return nil
+	}
+	return r.body.Clone()
+}
 
 // Read reads the body of the present step. It returns io.EOF only when all of the body has
 // come and is what was sent: whoever makes something of a body before that must not show
 // it to anybody.
+//
+// A body whose beginning was left out cannot be read before Resume has said what that was.
 func (r *Reader) Read(p []byte) (int, error) {
 	for len(r.chunk) == 0 {
+		if r.err == nil && r.in && r.body == nil {
+			return 0, dotmesh.E("frame.Read", dotmesh.Conflict, "the stream begins in the middle of a commit; send it from the beginning")
+		}
 		if r.err != nil {
 			return 0, r.err
 		}
 		if !r.in {
 			return 0, io.EOF
 		}
-		if err := r.advance(); err != nil {
-			return 0, r.fail(err)
+		if err := r.next(); err != nil {
+			return 0, err
 		}
 	}
 	n := copy(p, r.chunk)
 	r.chunk = r.chunk[n:]
 	return n, nil
+}
+
+// next is advance that goes on failing.
+func (r *Reader) next() error {
+	if r.err != nil {
+		return r.err
+	}
+	if err := r.advance(); err != nil {
+		return r.fail(err)
+	}
+	return nil
 }
 
 // advance reads the next chunk, or the trailer.
@@ -97,14 +132,14 @@ func (r *Reader) advance() error {
 		if len(payload) == 0 {
 			return corrupt("an empty chunk")
 		}
-		r.digest.Write(payload)
-		r.size += uint64(len(payload))
+		if r.body != nil {
+			_, _ = r.body.Write(payload) // never fails
+		}
 		r.chunk = payload
 		return nil
 	case kindTrailer:
-		want := r.digest.Sum(binary.BigEndian.AppendUint64(nil, r.size))
-		if !bytes.Equal(payload, want) {
-			return corrupt("its content is not what was sent")
+		if r.body != nil && !bytes.Equal(payload, r.body.trailer(r.header)) {
+			return dotmesh.E("", dotmesh.Corrupt, "the stream is damaged: its content is not what was sent")
 		}
 		r.in = false
 		return nil

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"hash/crc32"
 	"io"
 )
@@ -26,19 +25,24 @@ const (
 // A writer that has failed goes on failing.
 type Writer struct {
 	w      *bufio.Writer
-	digest hash.Hash
-	size   uint64 // of the body so far
-	begun  bool   // the preamble is written
+	header [sha256.Size]byte // SHA-256 of the present header
+	body   *Digest
+	begun  bool // the preamble is written
 	err    error
 }
 
 // NewWriter returns a writer of one stream to w.
 func NewWriter(w io.Writer) *Writer {
-	return &Writer{w: bufio.NewWriterSize(w, 64<<10), digest: sha256.New()}
+	return &Writer{w: bufio.NewWriterSize(w, 64<<10), body: NewDigest()}
 }
 
-// Begin begins a step.
-func (w *Writer) Begin(h *Header) error {
+// Begin begins a step whose body is written from its beginning.
+func (w *Writer) Begin(h *Header) error { return w.Resume(h, NewDigest()) }
+
+// Resume begins a step whose receiver has the first bytes of the body, with that digest.
+// They are not written again, and are a part of what the trailer vouches for.
+func (w *Writer) Resume(h *Header, had *Digest) error {
+	h.Offset = had.Size()
 	payload, err := h.encode()
 	if err != nil {
 		return err
@@ -47,9 +51,7 @@ func (w *Writer) Begin(h *Header) error {
 		w.begun = true
 		w.put([]byte(preamble))
 	}
-	w.digest.Reset()
-	w.digest.Write(payload)
-	w.size = 0
+	w.header, w.body = sha256.Sum256(payload), had.Clone()
 	w.frame(kindHeader, payload)
 	return w.err
 }
@@ -59,17 +61,16 @@ func (w *Writer) Begin(h *Header) error {
 func (w *Writer) Write(p []byte) (n int, err error) {
 	for n < len(p) && w.err == nil {
 		chunk := p[n:min(n+MaxChunk, len(p))]
-		w.digest.Write(chunk)
+		_, _ = w.body.Write(chunk) // never fails
 		w.frame(kindChunk, chunk)
 		n += len(chunk)
-		w.size += uint64(len(chunk))
 	}
 	return n, w.err
 }
 
 // End ends a step, and sends what is still buffered.
 func (w *Writer) End() error {
-	w.frame(kindTrailer, w.digest.Sum(binary.BigEndian.AppendUint64(nil, w.size)))
+	w.frame(kindTrailer, w.body.trailer(w.header))
 	return w.flush()
 }
 
