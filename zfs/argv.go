@@ -1,0 +1,104 @@
+//go:build linux
+
+package zfs
+
+import (
+	"strconv"
+	"strings"
+)
+
+// command is what one of the two programs is asked to do. The functions below are all that
+// this package ever asks: fixed words, names made of ids, and numbers.
+type command struct {
+	program string // "zfs" or "zpool"
+	args    []string
+}
+
+func (c command) String() string { return c.program + " " + strings.Join(c.args, " ") }
+
+func zfs(args ...string) command   { return command{"zfs", args} }
+func zpool(args ...string) command { return command{"zpool", args} }
+
+// fastProperties are read from what the kernel has at hand; all others open each dataset.
+const fastProperties = "name,guid,createtxg,origin"
+
+// listAll lists all datasets and snapshots below one.
+func listAll(dataset string) command {
+	return zfs("list", "-Hp", "-r", "-t", "filesystem,snapshot", "-o", fastProperties, dataset)
+}
+
+// listOne lists a dataset and its snapshots.
+func listOne(dataset string) command {
+	return zfs("list", "-Hp", "-d", "1", "-t", "filesystem,snapshot", "-o", fastProperties, dataset)
+}
+
+// listThese lists datasets and snapshots by name. One that is not there fails it.
+func listThese(names ...string) command {
+	return zfs(append([]string{"list", "-Hp", "-t", "filesystem,snapshot", "-o", fastProperties}, names...)...)
+}
+
+// getValues returns one value for each property, in the order asked for.
+func getValues(name string, properties ...string) command {
+	return zfs("get", "-Hp", "-o", "value,source", strings.Join(properties, ","), name)
+}
+
+// createDataset makes an empty dataset.
+func createDataset(dataset string) command {
+	return zfs("create", "-o", "canmount=noauto", dataset)
+}
+
+// cloneSnapshot makes a dataset that begins as a snapshot.
+func cloneSnapshot(snapshot, dataset string) command {
+	return zfs("clone", "-o", "canmount=noauto", snapshot, dataset)
+}
+
+// takeSnapshots takes one snapshot of each of several datasets, all or none.
+func takeSnapshots(names ...string) command { return zfs(append([]string{"snapshot"}, names...)...) }
+
+// destroyDataset destroys a dataset that has no snapshots.
+func destroyDataset(dataset string) command { return zfs("destroy", dataset) }
+
+// destroySnapshots destroys snapshots of a dataset, by what comes after the @.
+func destroySnapshots(dataset string, snapshots ...string) command {
+	return zfs("destroy", dataset+"@"+strings.Join(snapshots, ","))
+}
+
+// rollBack takes a dataset back to its newest snapshot.
+func rollBack(snapshot string) command { return zfs("rollback", snapshot) }
+
+// setReadOnly says whether a dataset can be written to.
+func setReadOnly(dataset string, on bool) command {
+	return zfs("set", "readonly="+onOff(on), dataset)
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// setReservation sets how much space a dataset has for itself, in bytes.
+func setReservation(dataset string, bytes int64) command {
+	return zfs("set", "reservation="+strconv.FormatInt(bytes, 10), dataset)
+}
+
+// syncPool waits until all that was written is on disk, and counted.
+func syncPool(pool string) command { return zpool("sync", pool) }
+
+// listPool shows a pool's devices.
+func listPool(pool string) command { return zpool("list", "-HPpv", "-o", "name,guid,health", pool) }
+
+// findPools shows the pools that lie in a file and are not imported.
+func findPools(file string) command { return zpool("import", "-d", file) }
+
+// importPool imports a pool by its guid, under a name of our choice. Nothing is mounted.
+func importPool(file, guid, name string) command {
+	return zpool("import", "-d", file, "-N", "-o", "cachefile=none", guid, name)
+}
+
+// createPool makes a pool in a file.
+func createPool(pool, file string) command {
+	return zpool("create", "-o", "cachefile=none", "-o", "autotrim=on", "-O", "mountpoint=none", "-O", "canmount=off",
+		"-O", "compression=lz4", "-O", "atime=off", pool, file)
+}

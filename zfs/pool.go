@@ -1,0 +1,233 @@
+//go:build linux
+
+package zfs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	gozfs "github.com/mistifyio/go-zfs/v4"
+	"golang.org/x/sys/unix"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/kv"
+)
+
+// minSize is the smallest pool that is of any use: ZFS keeps 128 MiB for itself.
+const minSize = 256 << 20
+
+// openPool makes sure that the zpool of a config is imported. The file, if there is one,
+// is locked until it is closed.
+func openPool(ctx context.Context, r *runner, c Config) (lock *os.File, err error) {
+	if c.File == "" {
+		return nil, r.healthy(ctx, c.Pool)
+	}
+	file, err := os.OpenFile(c.File, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = join(err, file.Close())
+		}
+	}()
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, dotmesh.E("", dotmesh.Busy, "%s is in use by another process; is a dotmesh-server running already?", c.File)
+	} else if err != nil {
+		return nil, os.NewSyscallError("flock", err)
+	}
+	switch devices, err := r.devices(ctx, c.Pool); {
+	case errors.Is(err, noPool):
+		return file, r.importFile(ctx, c, file)
+	case err != nil:
+		return nil, err
+	case !slices.ContainsFunc(devices, func(d string) bool { return sameFile(d, file) }):
+		return nil, dotmesh.E("", dotmesh.Exists, "there is a zpool called %s, and it is not in %s; give it as storage, or another file its own name", c.Pool, c.File)
+	}
+	return file, r.healthy(ctx, c.Pool)
+}
+
+// healthy refuses a pool that is not there or cannot be written to.
+func (r *runner) healthy(ctx context.Context, pool string) error {
+	if err := r.run(ctx, listPool(pool)); err != nil {
+		return err
+	}
+	facts, err := gozfs.GetZpool(pool)
+	if err != nil {
+		return explainLibrary(err)
+	}
+	if facts.ReadOnly {
+		return dotmesh.E("", dotmesh.Unsupported, "the zpool %s is imported read-only; export it and import it again", pool)
+	}
+	if facts.Health != gozfs.ZpoolOnline && facts.Health != gozfs.ZpoolDegraded {
+		return dotmesh.E("", dotmesh.Unreachable, "the zpool %s is %s; see zpool status", pool, strings.ToLower(facts.Health))
+	}
+	return nil
+}
+
+// devices returns the paths of a pool's devices.
+func (r *runner) devices(ctx context.Context, pool string) (paths []string, err error) {
+	err = r.lines(ctx, listPool(pool), func(line string) error {
+		for field := range strings.SplitSeq(line, "\t") {
+			if filepath.IsAbs(field) {
+				paths = append(paths, field)
+			}
+		}
+		return nil
+	})
+	return paths, err
+}
+
+func sameFile(path string, file *os.File) bool {
+	a, err1 := os.Stat(path)
+	b, err2 := file.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(a, b)
+}
+
+// importFile imports the pool that lies in a file, or makes one in an empty file.
+func (r *runner) importFile(ctx context.Context, c Config, file *os.File) error {
+	guid, err := r.poolIn(ctx, c.File)
+	if err != nil {
+		return err
+	}
+	if guid != "" {
+		if err := r.run(ctx, importPool(c.File, guid, c.Pool)); err != nil {
+			return err
+		}
+		return r.healthy(ctx, c.Pool)
+	}
+	if empty, err := isEmpty(file); err != nil || !empty {
+		return join(err, dotmesh.E("", dotmesh.Exists, "%s holds something that is not a zpool; move it away or name another file", c.File))
+	}
+	const sector = 4096
+	if c.Size < minSize {
+		return dotmesh.E("", dotmesh.Invalid, "a pool of %d bytes is too small; it needs at least %d MiB", c.Size, minSize>>20)
+	}
+	if err := join(file.Truncate(c.Size/sector*sector), syncFile(file)); err != nil {
+		return err
+	}
+	return r.run(ctx, createPool(c.Pool, c.File))
+}
+
+// poolIn returns the guid of the pool in a file, or nothing.
+func (r *runner) poolIn(ctx context.Context, file string) (guid string, err error) {
+	found, err := r.output(ctx, findPools(file))
+	if err != nil && !errors.Is(err, noPool) && len(found) > 0 {
+		return "", err
+	}
+	return parseFound(found)
+}
+
+// parseFound reads what zpool import shows: a few lines for each pool, "id: GUID" one of
+// them. More than one pool in one file is none that we made.
+func parseFound(lines []string) (guid string, err error) {
+	for _, line := range lines {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if key != "id" {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		if guid != "" || value == "" || strings.Trim(value, "0123456789") != "" {
+			return "", odd(line)
+		}
+		guid = value
+	}
+	return guid, nil
+}
+
+// isEmpty reports whether a file holds nothing but zeros where a pool has its labels.
+func isEmpty(file *os.File) (bool, error) {
+	const labels = 512 << 10
+	head := make([]byte, labels)
+	n, err := file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return strings.Trim(string(head[:n]), "\x00") == "", nil
+}
+
+// syncFile makes a file and its name durable.
+func syncFile(f *os.File) error {
+	dir, err := os.Open(filepath.Dir(f.Name()))
+	if err != nil {
+		return err
+	}
+	return join(f.Sync(), dir.Sync(), dir.Close())
+}
+
+// layout makes the datasets that every pool has. None is ever mounted by itself; lines can
+// be written to only where that was allowed for each.
+func (s *Store) layout(ctx context.Context) error {
+	size, _, err := s.space(ctx)
+	if err != nil {
+		return err
+	}
+	s.kvSize = min(max(size/64, 4<<20), kv.DefaultSize)
+	for _, d := range []struct {
+		name       string
+		properties map[string]string
+	}{
+		{s.root(), map[string]string{
+			"mountpoint": "legacy", "canmount": "off", "sync": "standard", "atime": "off", "acltype": "posixacl", "xattr": "sa",
+			"casesensitivity": "sensitive", "normalization": "none", "utf8only": "off", "snapdir": "hidden",
+		}},
+		{s.lines(), map[string]string{"canmount": "off", "readonly": "on"}},
+		{s.node(), map[string]string{"canmount": "noauto", "recordsize": "16K", "compression": "lz4", "reservation": decimal(2 * s.kvSize)}},
+		{s.names.reserve(), map[string]string{"canmount": "noauto", "readonly": "on"}},
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := makeDataset(d.name, d.properties); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeDataset makes a dataset, unless it is there.
+func makeDataset(name string, properties map[string]string) error {
+	_, err := gozfs.GetDataset(name)
+	if err = explainLibrary(err); !errors.Is(err, notExist) {
+		return err
+	}
+	_, err = gozfs.CreateFilesystem(name, properties)
+	return explainLibrary(err)
+}
+
+// explainLibrary explains what go-zfs returns as if our own runner had run it.
+func explainLibrary(err error) error {
+	if e, ok := errors.AsType[*gozfs.Error](err); ok {
+		return &failure{why: causeOf(e.Stderr), command: e.Debug, stderr: e.Stderr, err: e.Err}
+	}
+	return err
+}
+
+// Pool says how full the zpool is. What others keep in it counts as used.
+func (s *Store) Pool(ctx context.Context) (dotmesh.PoolUsage, error) {
+	return reading(ctx, s, "zfs.Pool", func(ctx context.Context) (dotmesh.PoolUsage, error) {
+		size, free, err := s.space(ctx)
+		if err != nil {
+			return dotmesh.PoolUsage{}, err
+		}
+		reserve := s.reserve.amount()
+		return dotmesh.PoolUsage{Size: size, Free: free + reserve, Reserve: reserve}, nil
+	})
+}
+
+// space returns how large the pool is for its users, and what is free for lines.
+func (s *Store) space(ctx context.Context) (size, free int64, err error) {
+	all, err := s.run.values(ctx, s.pool, "used", "available")
+	if err != nil {
+		return 0, 0, err
+	}
+	used, err1 := all[0].number()
+	free, err2 := all[1].number()
+	return used + free, free, join(err1, err2)
+}
+
