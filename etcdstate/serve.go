@@ -10,12 +10,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"google.golang.org/grpc"
 
 	"dotmesh.io/dotmesh"
@@ -36,6 +38,8 @@ const (
 
 	startTime = 60 * time.Second // a data directory that was not closed is replayed first
 	maxTxnOps = 4096             // deleting a dot compares the pointer of each of its branches
+	logFiles  = 2                // of etcd's log, which is read at each start; a lone member needs no old ones
+	logSize   = 16 << 20         // of each; etcd's own default is four times that
 	slack     = 64 << 20         // free space in the file that is not worth a defragmentation
 )
 
@@ -83,6 +87,7 @@ func Serve(ctx context.Context, c ServeConfig) (err error) {
 	}
 	defer func() { err = dotmesh.Wrap("etcdstate.Serve", errors.Join(err, lock.release())) }()
 
+	setLogSize()
 	var at phase
 	config, err := c.embed(&at)
 	if err != nil {
@@ -111,6 +116,9 @@ func Serve(ctx context.Context, c ServeConfig) (err error) {
 	return c.maintain(ctx, etcd)
 }
 
+// setLogSize sets what etcd knows only as a variable of its own.
+var setLogSize = sync.OnceFunc(func() { wal.SegmentSizeBytes = logSize })
+
 func prepare(c *ServeConfig) error {
 	for _, dir := range []string{c.DataDir, filepath.Dir(c.Socket)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -138,6 +146,7 @@ func (c *ServeConfig) embed(at *phase) (*embed.Config, error) {
 	e.InitialClusterToken = token
 	e.TickMs, e.ElectionMs = uint(heartbeat/time.Millisecond), uint(election/time.Millisecond)
 	e.QuotaBackendBytes = c.Quota
+	e.MaxWalFiles, e.MaxSnapFiles = logFiles, logFiles
 	e.MaxTxnOps = maxTxnOps
 	e.AutoCompactionMode, e.AutoCompactionRetention = embed.CompactorModePeriodic, c.History.String()
 	e.EnableGRPCGateway = false

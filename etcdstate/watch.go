@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	page      = 4000            // keys in one page of a listing; etcd counts all that follow for each page
+	page      = 4000            // keys in one page of a listing
 	probeTime = 5 * time.Second // a watch that heard nothing for this long asks whether etcd is there
 	retryTime = time.Second     // between attempts to reach it again
 )
@@ -130,19 +130,40 @@ type answer struct {
 	err error
 }
 
-// pages asks for one page while the last one is being decoded. It leaves out the
-// collections that no watcher is told of and that may be large. It ends after the last
+// spans are what is listed, from each key to the next one, without the collections that no
+// watcher is told of and that may be large. Those in which most keys are get one for each
+// first digit of an id: for each page etcd counts all that follows in its span.
+func spans() (spans [][2]string) {
+	from := ""
+	upto := func(next, after string) {
+		spans = append(spans, [2]string{from, next})
+		from = after
+	}
+	for _, c := range []string{"branch/", "branches/", "commits/", "lines/", "ops/"} {
+		if c == "branches/" || c == "ops/" {
+			upto(c, clientv3.GetPrefixRangeEnd(c))
+			continue
+		}
+		for _, digit := range "0123456789abcdef" {
+			upto(c+string(digit), c+string(digit))
+		}
+	}
+	upto("", "")
+	return spans
+}
+
+// pages asks for one page while the last one is being decoded. It ends after the last
 // page, the first error, or with the context.
 func (w *watcher) pages(ctx context.Context, revision int64) <-chan answer {
 	pages := make(chan answer)
 	go func() {
 		defer close(pages)
-		for _, part := range [][2]string{{"", "branches/"}, {"branches0", "ops/"}, {"ops0", ""}} {
+		for _, span := range spans() {
 			end := clientv3.GetPrefixRangeEnd(w.prefix)
-			if part[1] != "" {
-				end = w.prefix + part[1]
+			if span[1] != "" {
+				end = w.prefix + span[1]
 			}
-			for first := w.prefix + part[0]; first != ""; {
+			for first := w.prefix + span[0]; first != ""; {
 				var a answer
 				a.kvs, first, a.err = w.page(ctx, first, end, revision)
 				select {

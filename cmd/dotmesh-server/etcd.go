@@ -31,6 +31,7 @@ A server that is told of no --etcd-endpoints starts this by itself.`,
 			}
 			return etcdstate.Serve(cmd.Context(), etcdstate.ServeConfig{
 				DataDir: c.DataDir, Socket: c.Socket, Logger: newLogger(c, errw).With("part", "etcd"),
+				Ready: keepGarbage(),
 			})
 		},
 	}

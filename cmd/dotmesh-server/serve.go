@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/build"
@@ -24,6 +22,7 @@ func serve(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = joinErrors(err, lock.Close()) }()
 
+	started := keepGarbage()
 	// etcd starts by itself while the pool is looked through.
 	registry, etcd, err := openRegistry(ctx, c, log)
 	if err != nil {
@@ -53,7 +52,7 @@ func serve(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 	}
 	log.Info("starting", "version", build.Version(), "data", c.DataDir)
 	working := begin(ctx, node.Run)
-	tidying := begin(ctx, func(ctx context.Context) error { return spareMemory(ctx, node.Ready()) })
+	tidying := begin(ctx, func(ctx context.Context) error { return spareMemory(ctx, node.Ready(), started) })
 	answering := begin(ctx, func(ctx context.Context) error { return gate.Serve(ctx, doors...) })
 	select {
 	case <-ctx.Done():
@@ -123,31 +122,4 @@ func openDoors(ctx context.Context, c *Config) ([]api.Door, error) {
 		return nil, joinErrors(err, local.Close())
 	}
 	return []api.Door{local, tcp}, nil
-}
-
-// spareMemory gives back what the start needed, and from then on collects garbage sooner
-// than is usual. Most of a node's memory is its picture of the registry, which stays: with
-// 10,000 dots this is worth 70 MB. GOGC has the last word.
-func spareMemory(ctx context.Context, ready <-chan struct{}) error {
-	const (
-		percent  = 50
-		startFor = 30 * time.Second // a node that is ready still looks at each branch once
-	)
-	select {
-	case <-ready:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	started := time.NewTimer(startFor)
-	defer started.Stop()
-	select {
-	case <-started.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
-	debug.FreeOSMemory()
-	return nil
 }
