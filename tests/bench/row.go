@@ -49,12 +49,14 @@ func (r *row) verdict() string {
 		return r.Value <= limit
 	}
 	switch {
-	case r.Must == 0:
-		return "–"
-	case !reached(r.Must):
+	case r.Must != 0 && !reached(r.Must):
 		return "**miss**"
 	case r.Aim != 0 && reached(r.Aim):
 		return "pass, aim reached"
+	case r.Must != 0:
+		return "pass"
+	case r.Aim != 0:
+		return "aim missed"
 	}
-	return "pass"
+	return "–"
 }

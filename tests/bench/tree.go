@@ -22,7 +22,7 @@ import (
 // Musts and aims where a tree of 1 GiB in 10,000 files is branched or compared.
 const (
 	branchMust, branchAim = 20, 200
-	flatMust              = 1.1
+	flatAim               = 1.1
 	diffMust              = 20
 )
 
@@ -83,7 +83,7 @@ func benchTrees(ctx context.Context, l *lab, n *node, large, small, wide *volume
 	}
 	return []row{
 		compare("branch of 1 GiB in 10,000 files", "`cp -a --reflink=always` of the tree", branch, copied, true, branchMust, branchAim),
-		compare("the same", "branch of 10 MiB in 100 files", flat.large, flat.small, false, flatMust, 0),
+		compare("the same", "branch of 10 MiB in 100 files", flat.large, flat.small, false, 0, flatAim),
 		compare("for comparison: `btrfs subvolume snapshot` of 1 GiB in 10,000 files", "of 10 MiB in 100 files", flat.largeTool, flat.smallTool, false, 0, 0),
 		compare("for comparison: branch of 160 MiB in 40,000 files", "branch of 10 MiB in 100 files", flat.wide, flat.small, false, 0, 0),
 		compare("diff of a 4 KiB change in 1 GiB in 10,000 files", "`rsync -an --delete` against the commit", diff, rsync, true, diffMust, 0),
