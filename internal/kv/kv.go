@@ -4,6 +4,11 @@
 // through with zeros, so that a full pool can still write it; where the file system can
 // (btrfs), the directory above it has been marked nocow, and overwriting then needs no
 // new space at all. Beyond that size the file grows like any other.
+//
+// Written in place, it has no checksums of the file system's, and bbolt has none but for its
+// first two pages. So each value is kept with a sum (sum.go), and the file with the total
+// of them: a bit that was flipped on the disk is reported, and neither believed nor taken
+// for a value that was never there.
 package kv
 
 import (
@@ -27,7 +32,10 @@ const DefaultSize = 64 << 20
 var _ dotmesh.KV = (*KV)(nil)
 
 // KV is an open file. All its methods may be called from many goroutines.
-type KV struct{ db *bbolt.DB }
+type KV struct {
+	db   *bbolt.DB
+	path string
+}
 
 // Open opens the file at path, and makes it with size bytes if there is none. A file that
 // a crash left half-made is made again. If another process has it open, Open waits for at
@@ -39,18 +47,28 @@ func Open(path string, size int64, timeout time.Duration) (*KV, error) {
 			return nil, dotmesh.Wrap(op, fmt.Errorf("make %s: %w", path, err))
 		}
 	}
-	db, err := bbolt.Open(path, 0o600, options(timeout))
+	var db *bbolt.DB
+	err := guarded(path, func() (err error) {
+		if db, err = bbolt.Open(path, 0o600, options(timeout)); err != nil {
+			return err
+		}
+		return db.View(func(tx *bbolt.Tx) error { return newReader(tx, path).checkAll() })
+	})
+	if err == nil {
+		return &KV{db: db, path: path}, nil
+	}
+	if db != nil {
+		err = errors.Join(err, guarded(path, db.Close))
+	}
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, dotmesh.E(op, dotmesh.Busy, "%s is in use; is another dotmesh-server running?", path)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		e := dotmesh.E(op, dotmesh.Corrupt, "%s is damaged; move it away and run: dm cluster recover", path)
-		e.Err = err
-		return nil, e
-	case err != nil:
-		return nil, dotmesh.Wrap(op, fmt.Errorf("open %s: %w", path, err))
+		err = damaged(path, err)
+	case !errors.Is(err, dotmesh.Corrupt):
+		err = fmt.Errorf("open %s: %w", path, err)
 	}
-	return &KV{db: db}, nil
+	return nil, dotmesh.Wrap(op, err)
 }
 
 func options(timeout time.Duration) *bbolt.Options {
@@ -113,14 +131,22 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// View runs f on a consistent state.
+// View runs f on a consistent state. If f was handed less than there is because something
+// is damaged, View returns [dotmesh.Corrupt] whatever f does.
 func (kv *KV) View(f func(dotmesh.KVReader) error) error {
-	return opened("kv.View", kv.db.View(func(tx *bbolt.Tx) error { return f(reader{tx}) }))
+	return opened("kv.View", kv.db.View(func(tx *bbolt.Tx) error {
+		r := newReader(tx, kv.path)
+		return r.verdict(f(r))
+	}))
 }
 
-// Update runs f and fsyncs what it wrote; if f or the fsync fails, nothing is changed.
+// Update runs f and fsyncs what it wrote; if f or the fsync fails, or something that f read
+// is damaged, nothing is changed.
 func (kv *KV) Update(f func(dotmesh.KVWriter) error) error {
-	return opened("kv.Update", kv.db.Update(func(tx *bbolt.Tx) error { return f(writer{reader{tx}}) }))
+	return opened("kv.Update", kv.db.Update(func(tx *bbolt.Tx) error {
+		w := writer{newReader(tx, kv.path)}
+		return w.verdict(f(w))
+	}))
 }
 
 // Close waits for running calls. Called twice it does nothing.
@@ -134,26 +160,50 @@ func opened(op string, err error) error {
 	return err
 }
 
-type reader struct{ tx *bbolt.Tx }
+type reader struct {
+	tx    *bbolt.Tx
+	path  string
+	fault *error // the first damage that was seen
+}
+
+func newReader(tx *bbolt.Tx, path string) reader {
+	return reader{tx: tx, path: path, fault: new(error)}
+}
 
 // Get returns a value, or nil.
 func (r reader) Get(bucket, key string) []byte {
-	if b := r.tx.Bucket([]byte(bucket)); b != nil {
-		return b.Get([]byte(key))
+	b := r.tx.Bucket([]byte(bucket))
+	if b == nil {
+		return nil
 	}
-	return nil
+	kept := b.Get([]byte(key))
+	if kept == nil {
+		return nil
+	}
+	return r.open(bucket, key, kept)
 }
 
-// Scan yields a bucket in byte order of its keys.
+// Scan yields a bucket in byte order of its keys. It ends where something is damaged.
 func (r reader) Scan(bucket string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		b := r.tx.Bucket([]byte(bucket))
-		if b == nil {
+		if b == nil || bucket == sumBucket {
 			return
 		}
+		for k, kept := range entries(b) {
+			v := r.open(bucket, string(k), kept)
+			if v == nil || !yield(string(k), v) {
+				return
+			}
+		}
+	}
+}
+
+func entries(b *bbolt.Bucket) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
 		c := b.Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
-			if !yield(string(k), v) {
+			if !yield(k, v) {
 				return
 			}
 		}
@@ -180,20 +230,25 @@ func (w writer) Scan(bucket string) iter.Seq2[string, []byte] {
 
 // Put stores a copy of value.
 func (w writer) Put(bucket, key string, value []byte) error {
-	if bucket == "" || key == "" {
+	if bucket == "" || key == "" || bucket == sumBucket {
 		return dotmesh.E("kv.Put", dotmesh.Invalid, "a bucket and a key must not be empty")
 	}
 	b, err := w.tx.CreateBucketIfNotExists([]byte(bucket))
 	if err != nil {
 		return dotmesh.Wrap("kv.Put", err)
 	}
-	return dotmesh.Wrap("kv.Put", b.Put([]byte(key), append([]byte{}, value...)))
+	sum := sumOf(bucket, key, value)
+	return dotmesh.Wrap("kv.Put", errors.Join(
+		w.addTotal(sum-keptSum(b.Get([]byte(key)))),
+		b.Put([]byte(key), seal(value, sum)),
+	))
 }
 
 // Delete removes a key; one that is absent is no error.
 func (w writer) Delete(bucket, key string) error {
-	if b := w.tx.Bucket([]byte(bucket)); b != nil {
-		return dotmesh.Wrap("kv.Delete", b.Delete([]byte(key)))
+	b := w.tx.Bucket([]byte(bucket))
+	if b == nil || bucket == sumBucket {
+		return nil
 	}
-	return nil
+	return dotmesh.Wrap("kv.Delete", errors.Join(w.addTotal(-keptSum(b.Get([]byte(key)))), b.Delete([]byte(key))))
 }

@@ -1,9 +1,14 @@
 package kv_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,4 +129,70 @@ func TestAClosedFileSaysSo(t *testing.T) {
 	if !errors.Is(err, dotmesh.Unreachable) {
 		t.Errorf("err = %v, want Unreachable", err)
 	}
+}
+
+// TestNoFlippedBitIsBelieved flips bits all over a file in use. Whoever opens it is told, or
+// finds every value as it was written.
+func TestNoFlippedBitIsBelieved(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "kv")
+	db := open(t, path)
+	want := map[string]string{}
+	for i := range 200 {
+		key, value := fmt.Sprintf("key %d", i), strings.Repeat("value", i%40)
+		want[key] = value
+		put(t, db, fmt.Sprintf("bucket %d", i%5), key, value)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := len(bytes.TrimRight(whole, "\x00"))
+	random, found := rand.New(rand.NewPCG(1, 2)), 0
+	for round := range 500 {
+		bit := random.IntN(8 * used)
+		damaged := bytes.Clone(whole)
+		damaged[bit/8] ^= 1 << (bit % 8)
+		path := filepath.Join(dir, fmt.Sprint(round))
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		switch got, err := readAll(path); {
+		case errors.Is(err, dotmesh.Corrupt):
+			found++
+			if !strings.Contains(dotmesh.Text(err), path) {
+				t.Errorf("bit %d: %v does not name the file", bit, err)
+			}
+		case err != nil:
+			t.Errorf("bit %d: err = %v, want corrupt", bit, err)
+		case !maps.Equal(got, want):
+			t.Errorf("bit %d: other values, and no error", bit)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found == 0 {
+		t.Error("no flipped bit hit anything")
+	}
+}
+
+func readAll(path string) (map[string]string, error) {
+	db, err := kv.Open(path, size, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	got := map[string]string{}
+	err = db.View(func(r dotmesh.KVReader) error {
+		for i := range 5 {
+			for k, v := range r.Scan(fmt.Sprintf("bucket %d", i)) {
+				got[k] = string(v)
+			}
+		}
+		return nil
+	})
+	return got, errors.Join(err, db.Close())
 }
