@@ -18,7 +18,8 @@ import (
 // be gone and others not, and the next call goes on.
 func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh.CommitID) error {
 	return s.changing(ctx, "btrfs.Drop", func() error {
-		if _, err := s.line(line); err != nil {
+		r, err := s.line(line)
+		if err != nil {
 			return err
 		}
 		refs, err := s.present(line, commits)
@@ -30,8 +31,25 @@ func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh
 			return err
 		}
 		defer release()
+		if err := s.keepHeadless(line, r); err != nil {
+			return err
+		}
+		if err := s.discard(context.WithoutCancel(ctx), s.incoming.basedOn(line, refs)); err != nil {
+			return err
+		}
 		return s.drop(context.WithoutCancel(ctx), refs)
 	})
+}
+
+// keepHeadless notes of a line that it is whole without a head, where its commits may all
+// go: one that was received has not said so yet.
+func (s *Store) keepHeadless(line dotmesh.LineID, r record) error {
+	there, err := s.has(head(line))
+	if err != nil || there || r.Headless {
+		return err
+	}
+	r.Headless = true
+	return s.kv.Update(func(tx dotmesh.KVWriter) error { return putRecord(tx, line, r) })
 }
 
 // present returns the commits that are there.
@@ -103,6 +121,13 @@ func (s *Store) rememberAll(refs []dotmesh.Ref) error {
 		}
 		lost = append(lost, v.lineage())
 	}
+	return s.rememberLineages(lost)
+}
+
+func (s *Store) rememberLineages(lost []lineage) error {
+	if len(lost) == 0 {
+		return nil
+	}
 	return s.kv.Update(func(tx dotmesh.KVWriter) error {
 		for _, l := range lost {
 			if err := remember(tx, l); err != nil {
@@ -132,30 +157,37 @@ func (s *Store) DropHead(ctx context.Context, line dotmesh.LineID) error {
 			return err
 		}
 		defer release()
-		if err := s.rememberAll([]dotmesh.Ref{head(line)}); err != nil {
-			return err
-		}
-		r.Headless = true
-		err = s.kv.Update(func(tx dotmesh.KVWriter) error { return putRecord(tx, line, r) })
-		if err != nil {
-			return err
-		}
-		if err := fail.Point("btrfs.drop-head.before-ioctl"); err != nil {
-			return err
-		}
-		if err := s.destroyTree(context.WithoutCancel(ctx), s.at(head(line))); err != nil {
-			return err
-		}
-		if err := fail.Point("btrfs.drop-head.before-sync"); err != nil {
-			return err
-		}
-		return s.pool.sync()
+		return s.dropHead(context.WithoutCancel(ctx), line, r)
 	})
+}
+
+// dropHead destroys a head that was claimed.
+func (s *Store) dropHead(ctx context.Context, line dotmesh.LineID, r record) error {
+	if err := s.rememberAll([]dotmesh.Ref{head(line)}); err != nil {
+		return err
+	}
+	r.Headless = true
+	if err := s.kv.Update(func(tx dotmesh.KVWriter) error { return putRecord(tx, line, r) }); err != nil {
+		return err
+	}
+	if err := fail.Point("btrfs.drop-head.before-ioctl"); err != nil {
+		return err
+	}
+	if err := s.destroyTree(ctx, s.at(head(line))); err != nil {
+		return err
+	}
+	if err := fail.Point("btrfs.drop-head.before-sync"); err != nil {
+		return err
+	}
+	return s.pool.sync()
 }
 
 // Destroy hides a line and then removes it; a crash between is made good by the next Open.
 func (s *Store) Destroy(ctx context.Context, line dotmesh.LineID) error {
 	return s.changing(ctx, "btrfs.Destroy", func() error {
+		if err := s.forgetStreams(context.WithoutCancel(ctx), line); err != nil {
+			return err
+		}
 		r, err := s.line(line)
 		if errors.Is(err, dotmesh.NotFound) && !r.Doomed {
 			return nil
@@ -168,6 +200,16 @@ func (s *Store) Destroy(ctx context.Context, line dotmesh.LineID) error {
 		}
 		return s.doom(ctx, line, r)
 	})
+}
+
+// forgetStreams removes what streams into a line have left. It refuses with Busy while
+// there is one.
+func (s *Store) forgetStreams(ctx context.Context, line dotmesh.LineID) error {
+	a, err := s.incoming.claim(line)
+	if err != nil {
+		return err
+	}
+	return s.discard(ctx, a)
 }
 
 // doom hides a line that nothing uses, and then destroys it.

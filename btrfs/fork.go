@@ -19,6 +19,9 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 			return dotmesh.E("", dotmesh.Invalid, "a line needs an id")
 		}
 		ctx := context.WithoutCancel(ctx)
+		if err := s.forgetUnborn(ctx, line); err != nil {
+			return err
+		}
 		r, found, err := s.record(line)
 		if err != nil {
 			return err
@@ -42,6 +45,14 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 		}
 		return s.fork(line, origin)
 	})
+}
+
+// forgetUnborn makes room for a line that a stream was to make, if that has broken off.
+func (s *Store) forgetUnborn(ctx context.Context, line dotmesh.LineID) error {
+	if !s.incoming.unborn(line) {
+		return nil
+	}
+	return s.forgetStreams(ctx, line)
 }
 
 // made reports whether a line is whole.
@@ -142,6 +153,9 @@ func (s *Store) restoreHead(ctx context.Context, line dotmesh.LineID) error {
 	}
 	if there, err := s.has(head(line)); there || err != nil {
 		return err
+	}
+	if s.incoming.busy(line) { // with a head, it could not be received into
+		return receiving(line)
 	}
 	from, err := s.newest(ctx, line, r)
 	if err != nil {

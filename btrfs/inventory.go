@@ -20,6 +20,7 @@ import (
 type census struct {
 	lines   map[dotmesh.LineID]*counted
 	records map[dotmesh.LineID]record
+	hidden  map[dotmesh.LineID]bool // made for a stream of which nothing was published yet
 }
 
 // counted is what lies in one line's directory.
@@ -120,7 +121,7 @@ func (s *Store) commitInfos(ctx context.Context, line dotmesh.LineID) ([]dotmesh
 func (c *census) shown() []dotmesh.LineID {
 	var lines []dotmesh.LineID
 	for line, l := range c.lines {
-		if r, known := c.records[line]; !r.Doomed && (known || l.whole(r)) {
+		if r, known := c.records[line]; !r.Doomed && !c.hidden[line] && (known || l.whole(r)) {
 			lines = append(lines, line)
 		}
 	}
@@ -162,6 +163,7 @@ func (s *Store) count(ctx context.Context) (*census, error) {
 	c := &census{
 		lines:   map[dotmesh.LineID]*counted{},
 		records: map[dotmesh.LineID]record{},
+		hidden:  s.incoming.allUnborn(),
 	}
 	if err := s.kv.View(c.readKV); err != nil {
 		return nil, err

@@ -120,6 +120,10 @@ func snapshot(from, to string, readOnly bool) error {
 		return err
 	}
 	defer src.Close() //nolint:errcheck // only read
+	return snapshotOf(src, to, readOnly)
+}
+
+func snapshotOf(src *os.File, to string, readOnly bool) error {
 	a := &args{fd: int64(src.Fd())}
 	if readOnly {
 		a.flags = subvolReadOnly

@@ -64,7 +64,7 @@ func (s *Store) line(line dotmesh.LineID) (record, error) {
 			return record{}, nil
 		}
 	}
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (!found || r.Doomed) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!found || r.Doomed || s.incoming.unborn(line)) {
 		return r, dotmesh.E("", dotmesh.NotFound, "there is no line %s in this pool", line)
 	}
 	return r, err

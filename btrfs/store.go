@@ -62,11 +62,14 @@ type Store struct {
 	name    string
 
 	gate  gate
+	life  context.Context // ends when the store is closed, and breaks off all streams
+	end   context.CancelFunc
 	turn  chan struct{} // holds one token: who has it may change lines
 	queue queue         // snapshots that wait for their turn
 	pins  pins
 	sizes sizes
 
+	incoming incoming
 	children children // guarded by turn
 	seen     *census  // guarded by turn: what Open has seen, until something changes
 }
@@ -83,6 +86,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fault(op, err)
 	}
 	s := &Store{pool: p, name: "btrfs:" + c.Dir, turn: make(chan struct{}, 1)}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if c.File != "" {
 		s.name = "btrfs-file:" + c.File
 	}
@@ -142,8 +146,10 @@ func (s *Store) openNode() error {
 	return nil
 }
 
-// Close waits for running calls and gives up the pool. Mounts that others made stay.
+// Close breaks off streams, waits for running calls and gives up the pool. Mounts that
+// others made stay.
 func (s *Store) Close() error {
+	s.end()
 	if !s.gate.close() {
 		return nil
 	}
@@ -151,9 +157,13 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) release() error {
+	s.end()
 	var err error
 	if s.kv != nil {
-		err = s.kv.Close()
+		for _, a := range s.incoming.all() {
+			err = join(err, s.discard(context.Background(), a))
+		}
+		err = join(err, s.kv.Close())
 	}
 	if s.lines != nil {
 		err = join(err, s.lines.Close())

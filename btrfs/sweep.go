@@ -5,6 +5,8 @@ package btrfs
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 
 	"dotmesh.io/dotmesh"
 )
@@ -22,6 +24,9 @@ func (s *Store) sweep(ctx context.Context) error {
 		if !r.Doomed {
 			s.children.add(r.Origin, line)
 		}
+	}
+	if err := s.rememberStagings(c); err != nil {
+		return err
 	}
 	for line, l := range c.lines {
 		for _, path := range l.scratch {
@@ -47,6 +52,24 @@ func (s *Store) sweep(ctx context.Context) error {
 	}
 	s.seen = c
 	return s.sweepMetas(c)
+}
+
+// rememberStagings keeps the lineage of stagings, which that of commits goes through.
+func (s *Store) rememberStagings(c *census) error {
+	var lost []lineage
+	for _, l := range c.lines {
+		for _, path := range l.scratch {
+			if !strings.HasPrefix(filepath.Base(path), stagingPrefix) {
+				continue
+			}
+			v, err := subvolAt(s.pool.path(path))
+			if err != nil {
+				return err
+			}
+			lost = append(lost, v.lineage())
+		}
+	}
+	return s.rememberLineages(lost)
 }
 
 // sweepMetas removes metadata that no commit has.

@@ -85,6 +85,33 @@ func TestAStreamComesAsItWasSent(t *testing.T) {
 	}
 }
 
+func TestChunksBelongToWhoAskedForThem(t *testing.T) {
+	large := make([]byte, 3*frame.MaxChunk+17)
+	for i := range large {
+		large[i] = byte(rand.Uint32())
+	}
+	r := frame.NewReader(bytes.NewReader(encode(t, newStep("small"), newStep(string(large)))))
+	for _, want := range []string{"small", string(large)} {
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		var chunks [][]byte
+		for {
+			chunk, err := r.Chunk(make([]byte, rand.IntN(frame.MaxChunk)))
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			chunks = append(chunks, chunk)
+		}
+		if got := string(bytes.Join(chunks, nil)); got != want {
+			t.Errorf("got %d bytes in %d chunks, want %d", len(got), len(chunks), len(want))
+		}
+	}
+}
+
 func TestABodyThatIsNotReadIsChecked(t *testing.T) {
 	stream := encode(t, newStep("first"), newStep("second"))
 	r := frame.NewReader(bytes.NewReader(stream))

@@ -110,6 +110,18 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Chunk returns what Read would, as much as there is of the present chunk, without copying
+// it: what it returns is the caller's. The reader goes on with spare, which may be nil, and
+// need not be larger than what comes.
+func (r *Reader) Chunk(spare []byte) ([]byte, error) {
+	if _, err := r.Read(nil); err != nil {
+		return nil, err
+	}
+	chunk := r.chunk
+	r.chunk, r.buf = nil, spare[:0]
+	return chunk, nil
+}
+
 // next is advance that goes on failing.
 func (r *Reader) next() error {
 	if r.err != nil {
