@@ -55,6 +55,7 @@ func findPrograms() (*runner, error) {
 type process struct {
 	command
 	cmd    *exec.Cmd
+	ended  func() error // of the context
 	cancel context.CancelFunc
 	stderr complaint
 }
@@ -63,7 +64,7 @@ type process struct {
 // soon as start has returned. wait must be called.
 func (r *runner) start(ctx context.Context, c command, in, out *os.File) (*process, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &process{command: c, cancel: cancel}
+	p := &process{command: c, ended: ctx.Err, cancel: cancel}
 	p.cmd = exec.CommandContext(ctx, r.path(c), c.args...)
 	p.cmd.Env = r.env
 	p.cmd.Dir = "/"
@@ -97,6 +98,9 @@ func (p *process) kill() { p.cancel() }
 // wait waits for the program's end and says why it failed.
 func (p *process) wait() error {
 	err := p.cmd.Wait()
+	if ended := p.ended(); err != nil && ended != nil { // it was killed
+		err = ended
+	}
 	p.cancel()
 	if errors.Is(err, exec.ErrWaitDelay) { // it ended well; something else had its stderr
 		err = nil

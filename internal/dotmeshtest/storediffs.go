@@ -117,7 +117,7 @@ func storeTestDiffRandom(h *storeHarness) {
 	w := &writer{storeHarness: h, Rand: rand.New(rand.NewPCG(seed, 0))}
 	lines := []dotmesh.LineID{h.fork(dotmesh.Origin{})}
 	var refs []dotmesh.Ref
-	for range 14 {
+	for range h.size(14, 5) {
 		line := lines[w.IntN(len(lines))]
 		dir, unmount := h.live(line)
 		for range w.IntN(25) {
@@ -315,7 +315,7 @@ func storeTestUsage(h *storeHarness) {
 		h.Errorf("a new line: %+v", got)
 	}
 	const size = 1 << 20
-	h.write(line, "large", strings.Repeat("x", size))
+	h.write(line, "large", string(noise(size)))
 	h.write(line, "small", "x")
 	if got := usage(); got.Dirty.Bytes < size || got.Dirty.Bytes > size*3/2 || got.Referenced < size || got.Referenced > size*3/2 {
 		h.Errorf("after writing 1 MiB: %+v", got)
@@ -352,11 +352,11 @@ func storeTestUsageSince(h *storeHarness) {
 	const size = 256 << 10
 	var refs []dotmesh.Ref
 	for i := range 3 {
-		h.write(line, fmt.Sprint(i), strings.Repeat("x", size))
+		h.write(line, fmt.Sprint(i), string(noise(size)))
 		refs = append(refs, h.snap(line))
 	}
 	child := h.fork(dotmesh.Origin(refs[1]))
-	h.write(child, "mine", strings.Repeat("x", size))
+	h.write(child, "mine", string(noise(size)))
 	for _, test := range []struct {
 		line  dotmesh.LineID
 		since dotmesh.Ref

@@ -110,14 +110,23 @@ func storeTestFull(h *storeHarness) {
 	h.snap(child)
 }
 
-// fill takes all the space there is, with files that get ever smaller.
+// fill takes all the space there is, in ever smaller pieces. ZFS allocates nothing before
+// it is written.
 func fill(h *storeHarness, path string) {
 	h.Helper()
 	f, err := os.Create(path)
 	h.must(err)
+	allocate := func(at, size int64) error { return unix.Fallocate(int(f.Fd()), 0, at, size) }
+	if h.Caps().Kind == "zfs" {
+		data := noise(1 << 20)
+		allocate = func(at, size int64) error {
+			_, err := f.WriteAt(data[:min(size, int64(len(data)))], at)
+			return errors.Join(err, f.Sync())
+		}
+	}
 	var size int64
 	for step := int64(256 << 20); step >= 4096; {
-		switch err := unix.Fallocate(int(f.Fd()), 0, size, step); {
+		switch err := allocate(size, step); {
 		case err == nil:
 			size += step
 		case errors.Is(err, unix.ENOSPC):

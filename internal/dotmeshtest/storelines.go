@@ -161,10 +161,7 @@ func storeTestFence(h *storeHarness) {
 }
 
 func storeTestManyLines(h *storeHarness) {
-	workers, each := 8, 25
-	if h.Caps().Kind == "zfs" {
-		each = 5
-	}
+	workers, each := 8, h.size(25, 3)
 	var mu sync.Mutex
 	want := map[dotmesh.LineID][]dotmesh.Ref{}
 	var group sync.WaitGroup
@@ -290,7 +287,7 @@ func populate(h *storeHarness, dir string) {
 		os.Lchown(path("symlink"), 1234, 5678), os.Chown(path("deep/er"), 1, 2),
 		os.Mkdir(path("crowd"), 0o755),
 	}
-	for i := range 1000 {
+	for i := range h.size(1000, 60) {
 		steps = append(steps, os.WriteFile(path(fmt.Sprintf("crowd/%d", i)), nil, 0o644))
 	}
 	past := []unix.Timespec{{Sec: 1, Nsec: 123456789}, {Sec: 1e9, Nsec: 987654321}}

@@ -2,6 +2,7 @@ package dotmeshtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"maps"
 	"os"
@@ -54,6 +55,22 @@ func RunStoreTests(t *testing.T, open func(*testing.T) dotmesh.Store) {
 type storeHarness struct {
 	*testing.T
 	dotmesh.Store
+}
+
+// size is how much a test does of something: less on ZFS, whose tests mostly run on an
+// emulated processor, unless TEST_ZFS_FULL is set.
+func (h *storeHarness) size(usual, onZFS int) int {
+	if h.Caps().Kind == "zfs" && os.Getenv("TEST_ZFS_FULL") == "" {
+		return onZFS
+	}
+	return usual
+}
+
+// noise returns bytes that no file system makes smaller.
+func noise(size int) []byte {
+	b := make([]byte, size)
+	rand.Read(b) // never fails, as crypto/rand documents
+	return b
 }
 
 func (h *storeHarness) must(err error) {
