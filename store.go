@@ -91,8 +91,8 @@ type Store interface {
 	// KV returns the node's small durable memory in this pool.
 	KV() KV
 
-	// Close waits for running calls and lets another process open the store. Called twice
-	// it does nothing.
+	// Close breaks off streams, waits for running calls and lets another process open the
+	// store. Called twice it does nothing.
 	Close() error
 }
 

@@ -38,7 +38,7 @@ type receiver struct {
 	s     *Store
 	spec  dotmesh.RecvSpec
 	in    *arrival
-	pump  *pump
+	pump  *frame.Pump
 	ready bool        // the line is there, without a head, and is nobody else's
 	base  dotmesh.Ref // what the next commit must be the difference to
 	unpin func()      // lets go of base
@@ -72,7 +72,7 @@ func (rc *receiver) run(ctx context.Context, r io.Reader) error {
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(rc.s.life, cancel)()
-	rc.pump = startPump(working, r)
+	rc.pump = frame.StartPump(working, r)
 	err = rc.commits(working)
 	if ctx.Err() == nil && rc.s.life.Err() != nil {
 		err = closed("")
@@ -82,7 +82,7 @@ func (rc *receiver) run(ctx context.Context, r io.Reader) error {
 
 func (rc *receiver) commits(ctx context.Context) error {
 	for {
-		h, err := rc.pump.header()
+		h, err := rc.pump.Header()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -185,7 +185,7 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 		return err
 	}
 	if there {
-		return rc.pump.skip(h)
+		return rc.pump.Skip(h)
 	}
 	info := dotmesh.CommitInfo{ID: h.Commit, GUID: h.GUID, Meta: h.Meta}
 	if rc.spec.Accept != nil {
@@ -390,7 +390,7 @@ func (rc *receiver) stage(h *frame.Header) (*staging, error) {
 	s, a := rc.s, rc.in
 	if h.Offset > 0 {
 		if st := a.staging; st != nil && st.partial.continues(h, rc.base, rc.spec.Trust) {
-			return st, rc.pump.resume(st.partial.digest)
+			return st, rc.pump.Resume(st.partial.digest)
 		}
 		return nil, dotmesh.E("", dotmesh.Conflict, "what had come of commit %s is gone; send it from the beginning", h.Commit)
 	}
@@ -447,7 +447,7 @@ func (p *partial) continues(h *frame.Header, base dotmesh.Ref, trust dotmesh.Tru
 func (rc *receiver) apply(st *staging) error {
 	p := st.partial
 	for {
-		next, err := rc.pump.chunk()
+		next, err := rc.pump.Chunk()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -455,13 +455,13 @@ func (rc *receiver) apply(st *staging) error {
 			st.spoiled = !resumable(err)
 			return err
 		}
-		rc.note(func(got *dotmesh.Received) { got.Bytes += int64(len(next.data)) })
-		if err := p.parser.feed(next.data, p.applier.apply); err != nil {
+		rc.note(func(got *dotmesh.Received) { got.Bytes += int64(len(next.Data)) })
+		if err := p.parser.feed(next.Data, p.applier.apply); err != nil {
 			st.spoiled = true
 			return err
 		}
-		p.digest = next.digest
-		rc.pump.recycle(next.data)
+		p.digest = next.Digest
+		rc.pump.Recycle(next.Data)
 	}
 	if err := p.parser.finish(); err != nil {
 		st.spoiled = true

@@ -14,7 +14,10 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
-var _ dotmesh.Store = (*Store)(nil)
+var (
+	_ dotmesh.Store   = (*Store)(nil)
+	_ dotmesh.Streams = (*Store)(nil)
+)
 
 // Store is the fake [dotmesh.Store]: heads and commits are plain directories, so a test
 // may write into a head's Device.Source as a container would and read commits back; Diff
@@ -30,8 +33,9 @@ type fakePool struct {
 	dir string
 	kv  *memKV
 
-	mu    sync.Mutex // guards what follows, and makes every call one step
-	lines map[dotmesh.LineID]*fakeLine
+	mu      sync.Mutex // guards what follows, and makes every call one step
+	lines   map[dotmesh.LineID]*fakeLine
+	streams fakeStreams
 }
 
 type fakeLine struct {
@@ -49,6 +53,12 @@ func NewStore(t testing.TB) *Store {
 
 func (p *fakePool) openStore() *Store {
 	open := true
+	p.streams = fakeStreams{
+		sent:     map[dotmesh.Ref]int{},
+		received: map[dotmesh.LineID]bool{},
+		broken:   map[dotmesh.LineID]*fakeArrival{},
+		origins:  map[dotmesh.LineID]dotmesh.Origin{},
+	}
 	return &Store{fakePool: p, open: &open}
 }
 
@@ -139,6 +149,9 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 		}
 		return nil
 	}
+	if err := s.unreceived(op, line); err != nil {
+		return err
+	}
 	if !origin.IsZero() {
 		if _, _, err := s.commit(op, dotmesh.Ref(origin)); err != nil {
 			return err
@@ -205,7 +218,11 @@ func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, 
 		return dotmesh.Device{}, err
 	}
 	if !l.head {
-		if err := s.grow(line, l); err != nil {
+		err := s.unreceived(op, line)
+		if err == nil {
+			err = s.grow(line, l)
+		}
+		if err != nil {
 			return dotmesh.Device{}, dotmesh.Wrap(op, err)
 		}
 	}
@@ -365,7 +382,7 @@ func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh
 		return err
 	}
 	for _, c := range commits {
-		if err := s.unforked(op, dotmesh.Ref{Line: line, Commit: c}); err != nil {
+		if err := s.unused(op, line, l, c); err != nil {
 			return err
 		}
 	}
@@ -405,12 +422,15 @@ func (s *Store) Destroy(ctx context.Context, line dotmesh.LineID) error {
 		return err
 	}
 	defer end()
+	if err := s.unreceived(op, line); err != nil {
+		return err
+	}
 	l := s.lines[line]
 	if l == nil {
 		return nil
 	}
 	for _, c := range l.commits {
-		if err := s.unforked(op, dotmesh.Ref{Line: line, Commit: c.ID}); err != nil {
+		if err := s.unused(op, line, l, c.ID); err != nil {
 			return err
 		}
 	}
@@ -474,11 +494,29 @@ func (s *Store) readable(op string, ref dotmesh.Ref) error {
 	return err
 }
 
+// unused refuses a commit that is the origin of another line, is being sent, or is what a
+// stream goes on from.
+func (s *Store) unused(op string, line dotmesh.LineID, l *fakeLine, id dotmesh.CommitID) error {
+	r := dotmesh.Ref{Line: line, Commit: id}
+	if s.streams.received[line] && l.newest(line) == r {
+		return dotmesh.E(op, dotmesh.Busy, "commit %s is being received after; try again when that is done", id)
+	}
+	if err := s.unforked(op, r); err != nil {
+		return err
+	}
+	return s.unsent(op, r)
+}
+
 // unforked refuses a commit that is the origin of another line.
 func (s *Store) unforked(op string, ref dotmesh.Ref) error {
 	for id, l := range s.lines {
 		if l.origin == dotmesh.Origin(ref) {
 			return dotmesh.E(op, dotmesh.Busy, "commit %s is the origin of line %s; destroy that line first", ref.Commit, id)
+		}
+	}
+	for id, origin := range s.streams.origins {
+		if origin == dotmesh.Origin(ref) && !origin.IsZero() {
+			return dotmesh.E(op, dotmesh.Busy, "commit %s is the origin of line %s, which is being received; end that first", ref.Commit, id)
 		}
 	}
 	return nil

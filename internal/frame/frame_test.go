@@ -2,11 +2,14 @@ package frame_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -110,6 +113,79 @@ func TestChunksBelongToWhoAskedForThem(t *testing.T) {
 			t.Errorf("got %d bytes in %d chunks, want %d", len(got), len(chunks), len(want))
 		}
 	}
+}
+
+// pumped is decode by a pump, which passes over every second commit.
+func pumped(ctx context.Context, r io.Reader) (steps []step, err error) {
+	p := frame.StartPump(ctx, r)
+	for n := 0; ; n++ {
+		h, err := p.Header()
+		if errors.Is(err, io.EOF) {
+			return steps, nil
+		}
+		if err == nil && n%2 == 1 {
+			err = p.Skip(h)
+		} else if err == nil {
+			var body string
+			if body, err = pumpBody(p); err == nil {
+				steps = append(steps, step{*h, body})
+			}
+		}
+		if err != nil {
+			return steps, err
+		}
+	}
+}
+
+func pumpBody(p *frame.Pump) (body string, err error) {
+	for {
+		chunk, err := p.Chunk()
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		body += string(chunk.Data)
+		p.Recycle(chunk.Data)
+	}
+}
+
+func TestAPumpReadsWhatAReaderDoes(t *testing.T) {
+	sent := []step{newStep("one"), newStep("two"), newStep(strings.Repeat("three", frame.MaxChunk)), newStep("four"), newStep("")}
+	stream := encode(t, sent...)
+	got, err := pumped(t.Context(), bytes.NewReader(stream))
+	if diff := cmp.Diff([]step{sent[0], sent[2], sent[4]}, got); err != nil || diff != "" {
+		t.Errorf("err = %v, differs: %s", err, diff)
+	}
+	for _, n := range []int{0, 5, 20, 300, len(stream) / 2, len(stream) - 1} {
+		if _, err := pumped(t.Context(), bytes.NewReader(stream[:n])); !errors.Is(err, dotmesh.Unreachable) {
+			t.Errorf("cut at %d: %v, want unreachable", n, err)
+		}
+	}
+}
+
+func TestAPumpEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		done := make(chan error)
+		go func() {
+			_, err := pumped(ctx, r)
+			done <- err
+		}()
+		if _, err := w.Write(encode(t, newStep("one"))[:40]); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("err = %v, want canceled", err)
+		}
+		if err := w.Close(); err != nil { // else the pump would be left over
+			t.Error(err)
+		}
+	})
 }
 
 func TestABodyThatIsNotReadIsChecked(t *testing.T) {
