@@ -54,6 +54,11 @@ type Service interface {
 	DeleteCommit(ctx context.Context, r CommitRef) error
 	// Diff yields the files that differ between two states, by path.
 	Diff(ctx context.Context, r DiffRequest) iter.Seq2[FileChange, error]
+	// Check reads every commit of a dot that this node holds, or of all dots, and compares
+	// each with what it was when it was first checked. It yields every commit as soon as it
+	// has been read; a commit that is damaged is one of them and no error. It changes
+	// nothing but the node's notes. Owners may check their dots, administrators all.
+	Check(ctx context.Context, r CheckRequest) iter.Seq2[Checked, error]
 
 	// Undo reverses the newest operation that was not undone yet, or the one numbered N.
 	Undo(ctx context.Context, r UndoRequest) (Undone, error)
@@ -235,6 +240,39 @@ type CommitRequest struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 	ID       CommitID          `json:"id,omitzero"`
 }
+
+// CheckRequest asks for a dot to be checked; the zero Dot means all of them.
+type CheckRequest struct {
+	Dot DotName `json:"dot,omitzero"`
+}
+
+// CheckState is what became of a commit that was read.
+type CheckState string
+
+const (
+	// CheckNew: all of it could be read, for the first time; what it is was noted.
+	CheckNew CheckState = "new"
+	// CheckSame: it is what it was when it was noted.
+	CheckSame CheckState = "same"
+	// CheckDiffers: all of it could be read, and it is something else than was noted.
+	CheckDiffers CheckState = "differs"
+	// CheckUnreadable: the disk returns something else than was written.
+	CheckUnreadable CheckState = "unreadable"
+)
+
+// Checked is a commit that was read.
+type Checked struct {
+	Dot    DotName    `json:"dot"`
+	Branch Name       `json:"branch"` // that its line belongs to; it may be a stash
+	Commit CommitID   `json:"commit"`
+	State  CheckState `json:"state"`
+	Tree   string     `json:"tree,omitempty"` // a hash over all its files, the same on every node
+	Bytes  int64      `json:"bytes"`          // of its files
+	Text   string     `json:"text,omitempty"` // what is wrong, and with which file
+}
+
+// Sound reports whether the commit is as it should be.
+func (c *Checked) Sound() bool { return c.State == CheckNew || c.State == CheckSame }
 
 // LogRequest asks for at most Limit commits (0: 200, at most 1000), older than Before.
 type LogRequest struct {

@@ -191,14 +191,34 @@ func (n *Node) exact(ctx context.Context, cover dotmesh.Cover) (dotmesh.LineInfo
 }
 
 func (n *Node) dropCommit(ctx context.Context, cover dotmesh.Cover) error {
-	return n.store.Drop(ctx, cover.Line, []dotmesh.CommitID{cover.Commit})
+	return n.drop(ctx, cover.Line, []dotmesh.CommitID{cover.Commit})
+}
+
+// drop destroys commits, and then what was noted of their files.
+func (n *Node) drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh.CommitID) error {
+	if err := n.store.Drop(ctx, line, commits); err != nil {
+		return err
+	}
+	return n.mem.forgetTrees(commits)
 }
 
 func (n *Node) destroyLine(ctx context.Context, cover dotmesh.Cover) error {
-	if _, err := n.exact(ctx, cover); err != nil {
+	info, err := n.exact(ctx, cover)
+	if err != nil {
 		return err
 	}
-	return n.store.Destroy(ctx, cover.Line)
+	if err := n.store.Destroy(ctx, cover.Line); err != nil {
+		return err
+	}
+	return n.mem.forgetTrees(idsOf(info.Commits))
+}
+
+func idsOf(commits []dotmesh.CommitInfo) []dotmesh.CommitID {
+	ids := make([]dotmesh.CommitID, len(commits))
+	for i, c := range commits {
+		ids[i] = c.ID
+	}
+	return ids
 }
 
 // shrinkLine gives up what an origin holds beyond its last child, once and for all: a line
@@ -212,11 +232,7 @@ func (n *Node) shrinkLine(ctx context.Context, cover dotmesh.Cover) error {
 	if info, err = n.exact(ctx, cover); err != nil {
 		return err
 	}
-	ids := make([]dotmesh.CommitID, len(info.Commits))
-	for i, c := range info.Commits {
-		ids[i] = c.ID
-	}
-	if err := n.store.Drop(ctx, cover.Line, plan.Droppable(line, ids)); err != nil {
+	if err := n.drop(ctx, cover.Line, plan.Droppable(line, idsOf(info.Commits))); err != nil {
 		return err
 	}
 	return n.store.DropHead(ctx, cover.Line)

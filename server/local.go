@@ -16,6 +16,7 @@ const (
 	bucketMounts    = "mounts"    // volume -> attachment: what to mount again without the registry
 	bucketMirror    = "mirror"    // record key -> record: the registry as last seen
 	bucketCondemned = "condemned" // commit id -> nothing: snapshots of commits that failed and could not be dropped
+	bucketTrees     = "trees"     // commit id -> hash of its files, as it was first read by a check
 )
 
 const (
@@ -139,6 +140,42 @@ func (m memory) pardon(id dotmesh.CommitID) error {
 	return dotmesh.Wrap("forget a failed commit", m.kv.Update(func(tx dotmesh.KVWriter) error {
 		return tx.Delete(bucketCondemned, id.String())
 	}))
+}
+
+// noteTree notes what a commit's files amount to, unless that was noted before; then it
+// returns what was.
+func (m memory) noteTree(id dotmesh.CommitID, tree string) (before string, err error) {
+	err = m.kv.View(func(tx dotmesh.KVReader) error {
+		before = string(tx.Get(bucketTrees, id.String()))
+		return nil
+	})
+	if err == nil && before == "" {
+		err = m.kv.Update(func(tx dotmesh.KVWriter) error { return tx.Put(bucketTrees, id.String(), []byte(tree)) })
+	}
+	return before, dotmesh.Wrap("note what a commit holds", err)
+}
+
+// forgetTrees drops the notes of commits that are gone.
+func (m memory) forgetTrees(ids []dotmesh.CommitID) error {
+	var noted []string
+	err := m.kv.View(func(tx dotmesh.KVReader) error {
+		for _, id := range ids {
+			if tx.Get(bucketTrees, id.String()) != nil {
+				noted = append(noted, id.String())
+			}
+		}
+		return nil
+	})
+	if err == nil && len(noted) > 0 {
+		err = m.kv.Update(func(tx dotmesh.KVWriter) error {
+			var err error
+			for _, id := range noted {
+				err = errors.Join(err, tx.Delete(bucketTrees, id))
+			}
+			return err
+		})
+	}
+	return dotmesh.Wrap("forget what commits held", err)
 }
 
 // authority returns what is noted of a branch; the second result is false if nothing is.

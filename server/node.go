@@ -102,6 +102,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.id = id
 	n.mu.Unlock()
+	n.unmountChecks(ctx)
 	n.remount(ctx)
 	if err := n.recall(); err != nil {
 		return err

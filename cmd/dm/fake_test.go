@@ -54,6 +54,7 @@ type fake struct {
 	commits []dotmesh.Commit // newest first, of every branch
 	ops     []dotmesh.Op     // newest first
 	changes []dotmesh.FileChange
+	checked []dotmesh.Checked
 	nodes   []dotmesh.NodeStatus
 	events  []dotmesh.Event
 	stash   *dotmesh.Branch
@@ -259,6 +260,16 @@ func (f *fake) DeleteCommit(_ context.Context, r dotmesh.CommitRef) error {
 	f.ask(r)
 	_, _, err := f.find(r.Dot, r.Branch)
 	return err
+}
+
+func (f *fake) Check(context.Context, dotmesh.CheckRequest) iter.Seq2[dotmesh.Checked, error] {
+	return func(yield func(dotmesh.Checked, error) bool) {
+		for _, c := range f.checked {
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (f *fake) Diff(_ context.Context, r dotmesh.DiffRequest) iter.Seq2[dotmesh.FileChange, error] {

@@ -38,12 +38,6 @@ func newS3Command(e *env) *cobra.Command {
 			"  dm s3 clone-subset backups photos 2026/,2027/", "S3"))
 }
 
-func newCheckCommand(e *env) *cobra.Command {
-	return e.newMissingCommand("check [DOT]", "Compare the copies of commits between nodes",
-		"Compare the copies of commits that different nodes hold. It arrives together with the streams\nbetween nodes.",
-		"  dm check\n  dm check shop", "Comparing copies")
-}
-
 func newUICommand(e *env) *cobra.Command {
 	return e.newMissingCommand("ui", "Open the terminal UI",
 		"Open the terminal UI. \"dm\" alone shows a summary.", "  dm ui\n  dm", "The terminal UI")

@@ -2,6 +2,7 @@ package dotmeshtest
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,7 @@ func RunServiceTests(t *testing.T, open func(t *testing.T) Cluster) {
 		{"references name commits", references},
 		{"deleting a commit takes it from every log", deleteCommit},
 		{"diff names the files that changed", diffFiles},
+		{"a check reads every commit and knows it again", checkCommits},
 		{"mounting creates on demand and unmounting lets go", mounting},
 		{"a held volume keeps its branch from being reset", heldVolume},
 		{"nobody sees or changes what is not theirs", strangers},
@@ -494,6 +496,38 @@ func diffFiles(t *testing.T, u *user) {
 	}
 	if n != 3 {
 		t.Errorf("backwards, %d files differ, want 3", n)
+	}
+}
+
+func checkCommits(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.write(dir, "file", "one")
+	u.commit("first")
+	u.write(dir, "file", "two")
+	u.commit("second")
+	trees := map[dotmesh.CommitID]string{}
+	for _, want := range []dotmesh.CheckState{dotmesh.CheckNew, dotmesh.CheckSame} {
+		n := 0
+		for c, err := range u.Check(t.Context(), dotmesh.CheckRequest{Dot: shop}) {
+			u.ok(err)
+			if n++; c.State != want || !c.Sound() || c.Dot != shop || c.Branch != dotmesh.MasterBranch || c.Text != "" {
+				t.Errorf("check = %+v, want %s", c, want)
+			}
+			if old := trees[c.Commit]; c.Tree == "" || old != "" && old != c.Tree {
+				t.Errorf("the hash of %s is %q, and was %q", c.Commit, c.Tree, old)
+			}
+			trees[c.Commit] = c.Tree
+		}
+		if n != 3 {
+			t.Errorf("%d commits were checked, want 3", n)
+		}
+	}
+	if hashes := slices.Sorted(maps.Values(trees)); len(slices.Compact(hashes)) != 3 {
+		t.Errorf("commits that differ have one hash: %v", trees)
+	}
+	for _, err := range u.Check(t.Context(), dotmesh.CheckRequest{}) { // all dots
+		u.ok(err)
 	}
 }
 

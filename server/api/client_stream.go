@@ -49,6 +49,23 @@ func (c *Client) Diff(ctx context.Context, r dotmesh.DiffRequest) iter.Seq2[dotm
 	}
 }
 
+// Check reads every commit of a dot that the node holds, or of all dots.
+func (c *Client) Check(ctx context.Context, r dotmesh.CheckRequest) iter.Seq2[dotmesh.Checked, error] {
+	return func(yield func(dotmesh.Checked, error) bool) {
+		const op = "Dotmesh.Check"
+		body, err := json.Marshal(r)
+		if err != nil {
+			yield(dotmesh.Checked{}, dotmesh.Wrap(op, err))
+			return
+		}
+		for checked, err := range lines[dotmesh.Checked](ctx, c, op, http.MethodPost, "/checks", body) {
+			if !yield(checked, err) {
+				return
+			}
+		}
+	}
+}
+
 // Events yields what happens from now on, or from cursor. A server that falls silent is
 // [dotmesh.Unreachable]; whoever wants more goes on from the last event's cursor.
 func (c *Client) Events(ctx context.Context, cursor string) iter.Seq2[dotmesh.Event, error] {

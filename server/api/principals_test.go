@@ -153,6 +153,7 @@ func rules() map[string]rule {
 		"GET /export":                   {``, admins},
 		"GET /metrics":                  {``, anyone},
 		"POST /diff":                    {ofDot, readers},
+		"POST /checks":                  {ofDot, owners},
 		"GET /diff/owner:$NAME":         {``, readers},
 		"GET /diff/owner:$NAME/$COMMIT": {``, readers},
 	}

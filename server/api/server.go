@@ -132,6 +132,7 @@ func (h *handler) routes(door Door) http.Handler {
 	mux.Handle("GET /events", h.stream(door, streamEvents))
 	mux.Handle("GET /dots", h.stream(door, streamDots))
 	mux.Handle("POST /diff", h.stream(door, streamDiff))
+	mux.Handle("POST /checks", h.stream(door, streamChecks))
 	mux.Handle("GET /export", h.stream(door, streamEntries))
 	mux.Handle("GET /diff/{dot}", h.call(door, http.HandlerFunc(legacyDiff)))
 	mux.Handle("GET /diff/{dot}/{snapshot}", h.call(door, http.HandlerFunc(legacyDiff)))

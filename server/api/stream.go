@@ -73,6 +73,21 @@ func streamDiff(r *http.Request) iter.Seq2[any, error] {
 	}
 }
 
+func streamChecks(r *http.Request) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		var in dotmesh.CheckRequest
+		if err := readBody(r, &in); err != nil {
+			yield(nil, err)
+			return
+		}
+		for c, err := range serviceOf(r).Check(r.Context(), in) {
+			if !yield(&c, err) {
+				return
+			}
+		}
+	}
+}
+
 // readBody decodes the one value that a request's body holds.
 func readBody(r *http.Request, v any) error {
 	body, err := io.ReadAll(r.Body)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -51,28 +52,35 @@ func etcd(t *testing.T) string {
 	return "unix://" + socket
 }
 
-// node runs a node on a pool of its own, in a part of etcd of its own.
+// node runs a node on a pool of its own, in a part of etcd of its own, until the test ends.
 func node(t *testing.T, endpoint string) *server.Node {
 	t.Helper()
-	dir := t.TempDir()
+	n, stop := run(t, endpoint, t.TempDir(), "/"+dotmesh.NewUUID().String()+"/")
+	t.Cleanup(stop)
+	return n
+}
+
+// run runs a node on the pool in dir, in the part of etcd below prefix, until stop.
+func run(t *testing.T, endpoint, dir, prefix string) (n *server.Node, stop func()) {
+	t.Helper()
 	store, err := btrfs.Open(t.Context(), btrfs.Config{File: filepath.Join(dir, "pool"), Size: poolSize})
 	if err != nil {
 		t.Fatal(err)
 	}
 	registry, err := etcdstate.Open(t.Context(), etcdstate.Config{
-		Endpoints: []string{endpoint}, Prefix: "/" + dotmesh.NewUUID().String() + "/",
+		Endpoints: []string{endpoint}, Prefix: prefix,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := server.New(server.Config{
+	n = server.New(server.Config{
 		Store: store, Registry: registry, Mounter: server.System{}, Name: "one", Version: "test",
 		MountDir: filepath.Join(dir, "mnt"), AdminKey: "the key", AdminPassword: "the password",
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("the node ended with %v", err)
@@ -86,7 +94,7 @@ func node(t *testing.T, endpoint string) *server.Node {
 	case err := <-ended:
 		t.Fatalf("the node ended with %v", err)
 	}
-	return n
+	return n, stop
 }
 
 // unmountAll takes away what a stopped node leaves mounted for containers.
@@ -98,6 +106,9 @@ func unmountAll(dir string) error {
 	return err
 }
 
+// admin is what the local socket lets in.
+var admin = dotmesh.Principal{Name: "admin", Admin: true, Origin: "test"}
+
 func TestServiceOnBtrfsAndEtcd(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("mounting needs root: run the tests as root")
@@ -105,6 +116,6 @@ func TestServiceOnBtrfsAndEtcd(t *testing.T) {
 	endpoint := etcd(t)
 	dotmeshtest.RunServiceTests(t, func(t *testing.T) dotmeshtest.Cluster {
 		n := node(t, endpoint)
-		return dotmeshtest.Cluster{Gate: n, Admin: n.As(dotmesh.Principal{Name: "admin", Admin: true, Origin: "test"})}
+		return dotmeshtest.Cluster{Gate: n, Admin: n.As(admin)}
 	})
 }
