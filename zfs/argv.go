@@ -102,3 +102,40 @@ func createPool(pool, file string) command {
 	return zpool("create", "-o", "cachefile=none", "-o", "autotrim=on", "-O", "mountpoint=none", "-O", "canmount=off",
 		"-O", "compression=lz4", "-O", "atime=off", pool, file)
 }
+
+// sendWhole writes a snapshot as a stream.
+func sendWhole(snapshot string) command { return zfs("send", "-L", "-c", "-e", snapshot) }
+
+// sendDifference writes a snapshot as the difference to an older one.
+func sendDifference(from, snapshot string) command {
+	return zfs("send", "-L", "-c", "-e", "-i", from, snapshot)
+}
+
+// tokenContents shows what a token is for, and sends nothing.
+func tokenContents(token string) command { return zfs("send", "-nvt", token) }
+
+// sendRest goes on with a stream that broke off. The token must have been read before.
+func sendRest(token string) command { return zfs("send", "-t", token) }
+
+// receiveStream makes a snapshot from a stream. It mounts nothing, keeps what has come of a
+// stream that breaks off, and takes nothing back that is there. A dataset that is not
+// there yet is born with what ours have, whatever the stream says.
+func receiveStream(snapshot string, born bool) command {
+	if born {
+		return zfs("receive", "-u", "-s", snapshot)
+	}
+	return zfs("receive", "-u", "-s", "-o", "canmount=noauto", "-x", "mountpoint", "-x", "readonly", snapshot)
+}
+
+// abortReceive throws away what streams into a dataset have left.
+func abortReceive(dataset string) command { return zfs("receive", "-A", dataset) }
+
+// holdSnapshots keeps snapshots from being destroyed by anybody.
+func holdSnapshots(tag string, snapshots ...string) command {
+	return zfs(append([]string{"hold", tag}, snapshots...)...)
+}
+
+// releaseSnapshots lets go of them.
+func releaseSnapshots(tag string, snapshots ...string) command {
+	return zfs(append([]string{"release", tag}, snapshots...)...)
+}

@@ -85,7 +85,7 @@ func (s *Store) destroyCommits(ctx context.Context, l *state, refs []dotmesh.Ref
 		for i, r := range some {
 			ids[i] = r.Commit.String()
 		}
-		err := s.run.run(ctx, destroySnapshots(s.line(l.id), ids...))
+		err := s.destroyed(ctx, l, destroySnapshots(s.line(l.id), ids...))
 		if err != nil && !errors.Is(err, notExist) {
 			return err
 		}
@@ -100,6 +100,19 @@ func (s *Store) destroyCommits(ctx context.Context, l *state, refs []dotmesh.Ref
 		})
 	}
 	return nil
+}
+
+// destroyed runs a command that destroys something of a line. What a stream that broke off
+// has left is in its way, and goes.
+func (s *Store) destroyed(ctx context.Context, l *state, c command) error {
+	err := s.run.run(ctx, c)
+	if !errors.Is(err, hasClones) && !errors.Is(err, busy) && !errors.Is(err, resumable) {
+		return err
+	}
+	if aborted := s.run.run(ctx, abortReceive(s.line(l.id))); aborted != nil {
+		return err
+	}
+	return s.run.run(ctx, c)
 }
 
 // DropHead takes the dataset back to its newest commit, and says that there is no head.
@@ -152,7 +165,7 @@ func (s *Store) settle(ctx context.Context, l *state) error {
 		if len(l.commits) > 0 {
 			c = rollBack(s.at(l.newest()))
 		}
-		if err := s.run.run(ctx, c); err != nil && !errors.Is(err, notExist) {
+		if err := s.destroyed(ctx, l, c); err != nil && !errors.Is(err, notExist) {
 			return err
 		}
 		l.dataset = len(l.commits) > 0
@@ -188,6 +201,9 @@ func (s *Store) Destroy(ctx context.Context, line dotmesh.LineID) error {
 		if !l.there() && !l.dataset && l.record == (record{}) {
 			return nil
 		}
+		if err := s.incoming.free(line); err != nil {
+			return err
+		}
 		release, err := s.claim(ctx, append(l.refs(), head(line))...)
 		if err != nil {
 			return err
@@ -215,7 +231,7 @@ func (s *Store) destroyLine(ctx context.Context, l *state) error {
 		return err
 	}
 	if l.dataset {
-		err := s.run.run(ctx, destroyDataset(s.line(l.id)))
+		err := s.destroyed(ctx, l, destroyDataset(s.line(l.id)))
 		if err != nil && !errors.Is(err, notExist) {
 			return err
 		}

@@ -82,6 +82,9 @@ func (s *Store) makeHead(ctx context.Context, line dotmesh.LineID, from dotmesh.
 // Live returns the head. From then on it may hold what was fsynced and is in its log only.
 func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, error) {
 	err := s.changing(ctx, "zfs.Live", line, func(ctx context.Context) error {
+		if err := s.incoming.free(line); err != nil {
+			return err
+		}
 		r, err := s.record(line)
 		if err != nil {
 			return err

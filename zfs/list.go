@@ -120,13 +120,17 @@ func (l *state) newest() dotmesh.Ref {
 	return dotmesh.Ref(l.Origin)
 }
 
+// index returns where among the line's commits one is, -1 if it is none of them.
+func (l *state) index(id dotmesh.CommitID) int {
+	return slices.IndexFunc(l.commits, func(c foundCommit) bool { return c.id == id })
+}
+
 // commit returns a commit of the line, or nil.
 func (l *state) commit(id dotmesh.CommitID) *foundCommit {
-	i := slices.IndexFunc(l.commits, func(c foundCommit) bool { return c.id == id })
-	if i < 0 {
-		return nil
+	if i := l.index(id); i >= 0 {
+		return &l.commits[i]
 	}
-	return &l.commits[i]
+	return nil
 }
 
 func (l *state) refs() []dotmesh.Ref {

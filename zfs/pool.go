@@ -230,4 +230,3 @@ func (s *Store) space(ctx context.Context) (size, free int64, err error) {
 	free, err2 := all[1].number()
 	return used + free, free, join(err1, err2)
 }
-

@@ -33,8 +33,10 @@ func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
 	r := standIn(t, "sleep 600 & echo $$ $! >"+pids+"\necho one; echo two; wait\n")
 	for name, call := range map[string]func(context.Context) error{
-		"run":   func(ctx context.Context) error { return r.run(ctx, syncPool("pool")) },
-		"lines": func(ctx context.Context) error { return r.lines(ctx, syncPool("pool"), func(string) error { return nil }) },
+		"run": func(ctx context.Context) error { return r.run(ctx, syncPool("pool")) },
+		"lines": func(ctx context.Context) error {
+			return r.lines(ctx, syncPool("pool"), func(string) error { return nil })
+		},
 		"stop": func(ctx context.Context) error {
 			return r.lines(ctx, syncPool("pool"), func(string) error { return context.DeadlineExceeded })
 		},

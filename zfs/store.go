@@ -79,10 +79,13 @@ type Store struct {
 	title   string
 	empty   int64 // bytes that a dataset takes in which nothing was ever written
 
+	life     context.Context // ends when the store is closed, and with it all streams
+	end      context.CancelFunc
 	gate     gate
 	turns    turns
 	queue    queue
 	pins     pins
+	incoming incoming
 	children children
 	leaving  leaving
 }
@@ -103,6 +106,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.File != "" {
 		s.title = "zfs-file:" + c.File
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	if s.lock, err = openPool(ctx, run, c); err != nil {
 		return nil, fault(op, err)
 	}
@@ -149,9 +153,11 @@ func (s *Store) openNode() (err error) {
 	return err
 }
 
-// Close waits for running calls and gives up the pool, which stays imported. Mounts that
+// Close breaks off streams, waits for running calls and gives up the pool, which stays
+// imported. Mounts that
 // others made stay.
 func (s *Store) Close() error {
+	s.end()
 	if !s.gate.close() {
 		return nil
 	}
@@ -287,4 +293,3 @@ func (g *gate) close() bool {
 func closed(op string) error {
 	return dotmesh.E(op, dotmesh.Unreachable, "the store is closed; restart dotmesh-server")
 }
-

@@ -34,7 +34,7 @@ func (s *Store) sweep(ctx context.Context) error {
 			delete(all, line)
 		}
 	}
-	return s.sweepMetas(all)
+	return join(s.sweepMetas(all), s.sweepHolds(ctx))
 }
 
 func (s *Store) sweepLine(ctx context.Context, l *state) error {
