@@ -12,14 +12,17 @@ CROSS = darwin-arm64 linux-arm64 windows-amd64
 
 FAULTS = $(if $(wildcard tests/faults),./tests/faults/...)
 
+# The packages with tests that need ZFS, in files with the build tag zfs.
+ZFS_TESTS ?= ./tests/zfs $(if $(wildcard zfs),./zfs/...)
+
 # tool NAME@VERSION is where that version of a tool is kept, so that a new pin is a new file.
 tool = .bin/$(subst @,-,$(notdir $(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build binaries cross demo test check bench fuzz clean root cc
+.PHONY: help setup build binaries cross demo test test-zfs test-zfs-full qemu check bench fuzz clean root cc
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install the Debian packages that are missing: btrfs-progs, sqlite3
 	@deploy/setup.sh mkfs.btrfs=btrfs-progs sqlite3=sqlite3 losetup=mount unshare=util-linux
@@ -43,10 +46,24 @@ test: root setup cc build ## install what is missing and run every test, with th
 	$(GO) build -race ./...
 	$(GO) test -race -p 1 -timeout 20m ./...
 	$(GO) test -race -p 1 -tags failpoints -timeout 20m ./internal/fail $(FAULTS)
+	@$(MAKE) --no-print-directory test-zfs
+
+test-zfs: root qemu ## run the tests that need ZFS in a machine that has it (ZFS=host: on this one)
+	GO=$(GO) ZFS=$(ZFS) tests/zfs/test $(ZFS_TESTS) $(TESTFLAGS)
+
+test-zfs-full: export TEST_ZFS_FULL = 1
+test-zfs-full: test-zfs ## the same with the big sizes
+	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 30m ./tests/zfs)
+
+qemu:
+	@[ "$(ZFS)" = host ] || deploy/setup.sh qemu-system-x86_64=qemu-system-x86 debootstrap=debootstrap \
+		/usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring \
+		mke2fs=e2fsprogs losetup=mount unshare=util-linux pkill=procps
 
 check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, gofumpt and the import rules
 	$(GO) vet ./...
 	$(GO) vet -tags failpoints ./...
+	$(GO) vet -tags zfs,zfsrun ./...
 	$(call tool,$(STATICCHECK)) ./...
 	@echo "gofumpt -l ."; unformatted="$$($(call tool,$(GOFUMPT)) -l .)"; \
 		[ -z "$$unformatted" ] || { echo "not formatted: run $(call tool,$(GOFUMPT)) -w on" $$unformatted; exit 1; }
