@@ -117,15 +117,20 @@ func tokenContents(token string) command { return zfs("send", "-nvt", token) }
 // sendRest goes on with a stream that broke off. The token must have been read before.
 func sendRest(token string) command { return zfs("send", "-t", token) }
 
-// receiveStream makes a snapshot from a stream. It mounts nothing, keeps what has come of a
-// stream that breaks off, and takes nothing back that is there. A dataset that is not
-// there yet is born with what ours have, whatever the stream says.
-func receiveStream(snapshot string, born bool) command {
-	if born {
-		return zfs("receive", "-u", "-s", snapshot)
+// receiveFirst makes a dataset and its first snapshot from a stream. It mounts nothing, and
+// keeps what has come of a stream that breaks off. The dataset is born with what ours have,
+// whatever the stream says; origin is the snapshot that it is a clone of, or empty.
+func receiveFirst(snapshot, origin string) command {
+	args := []string{"receive", "-u", "-s", "-o", "canmount=noauto", "-x", "mountpoint", "-x", "readonly"}
+	if origin != "" {
+		args = append(args, "-o", "origin="+origin)
 	}
-	return zfs("receive", "-u", "-s", "-o", "canmount=noauto", "-x", "mountpoint", "-x", "readonly", snapshot)
+	return zfs(append(args, snapshot)...)
 }
+
+// receiveNext makes a snapshot of a dataset that is there from a stream. It takes nothing
+// back that is there.
+func receiveNext(snapshot string) command { return zfs("receive", "-u", "-s", snapshot) }
 
 // abortReceive throws away what streams into a dataset have left.
 func abortReceive(dataset string) command { return zfs("receive", "-A", dataset) }

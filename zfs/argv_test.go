@@ -12,7 +12,7 @@ import (
 )
 
 // flags are all that may begin with a dash.
-var flags = []string{"-H", "-Hp", "-HPpv", "-r", "-d", "-t", "-o", "-O", "-N"}
+var flags = []string{"-H", "-Hp", "-HPpv", "-r", "-d", "-t", "-o", "-O", "-N", "-L", "-c", "-e", "-i", "-nvt", "-u", "-s", "-x", "-A"}
 
 // everyCommand makes each command there is, from ids.
 func everyCommand(n names, r dotmesh.Ref) []command {
@@ -23,6 +23,9 @@ func everyCommand(n names, r dotmesh.Ref) []command {
 		destroySnapshots(line, r.Commit.String(), r.Commit.String()), rollBack(at),
 		setReadOnly(line, true), setReservation(n.node(), rand.Int64()),
 		syncPool(n.pool), listPool(n.pool), findPools("/a file"), importPool("/-a file", "123", n.pool), createPool(n.pool, "/file"),
+		sendWhole(at), sendDifference(at, at), tokenContents("1-a-b-c"), sendRest("1-a-b-c"),
+		receiveFirst(at, ""), receiveFirst(at, at), receiveNext(at), abortReceive(line),
+		holdSnapshots("dotmesh-x", at, at), releaseSnapshots("dotmesh-x", at, at),
 	}
 }
 
@@ -50,7 +53,7 @@ func TestWhatDestroysIsNeverAskedForMoreThanItNames(t *testing.T) {
 		if verb := c.args[0]; (verb == "destroy" || verb == "rollback") && len(c.args) != 2 {
 			t.Errorf("%s", c)
 		}
-		for _, never := range []string{"promote", "rename", "-F", "-R", "-f"} {
+		for _, never := range []string{"promote", "rename", "-F", "-R", "-f", "-p", "-I"} {
 			if slices.Contains(c.args, never) {
 				t.Errorf("%s has %s", c, never)
 			}

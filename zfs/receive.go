@@ -289,8 +289,16 @@ func (f *feeder) begin(b beginning) error {
 	if err != nil {
 		return err
 	}
-	at := f.rc.s.at(dotmesh.Ref{Line: h.Line, Commit: h.Commit})
-	f.process, err = f.rc.s.run.start(context.WithoutCancel(f.ctx), receiveStream(at, f.rc.born), in, nil)
+	s := f.rc.s
+	c := receiveNext(s.at(dotmesh.Ref{Line: h.Line, Commit: h.Commit}))
+	if !f.rc.born {
+		origin := ""
+		if !h.From.IsZero() {
+			origin = s.at(h.From)
+		}
+		c = receiveFirst(s.at(dotmesh.Ref{Line: h.Line, Commit: h.Commit}), origin)
+	}
+	f.process, err = s.run.start(context.WithoutCancel(f.ctx), c, in, nil)
 	if err := join(err, in.Close()); err != nil {
 		return join(err, out.Close())
 	}

@@ -30,14 +30,38 @@ const (
 	recordEmbedded    = 8
 )
 
-// Limits of what a record may say: the largest block, bonus and embedded block there are,
-// and the note of where a resumed stream begins.
+// Limits of what a record may say: the largest block, bonus and embedded block there are.
 const (
 	maxBlock    = 16 << 20
 	maxBonus    = 16 << 10
 	maxEmbedded = 112
-	maxResume   = 4 << 10
 )
+
+// resumeNote is where a resumed stream begins, as the kernel packs it: a list of two
+// numbers by name, which are left out here. Any other list could say anything.
+var resumeNote = [3]string{
+	"\x00\x01\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00(\x00\x00\x00\x0e\x00\x00\x00\x01\x00\x00\x00\x08\x00\x00\x00resume_object\x00\x00\x00",
+	"(\x00\x00\x00\x0e\x00\x00\x00\x01\x00\x00\x00\x08\x00\x00\x00resume_offset\x00\x00\x00",
+	"\x00\x00\x00\x00",
+}
+
+// noteSize is how long it is.
+const noteSize = 96
+
+func validNote(b []byte) bool {
+	const number = 8
+	at := 0
+	for i, part := range resumeNote {
+		if i > 0 {
+			at += number
+		}
+		if !bytes.HasPrefix(b[at:], []byte(part)) {
+			return false
+		}
+		at += len(part)
+	}
+	return at == len(b)
+}
 
 // What a stream needs of its receiver, as its beginning says.
 const (
@@ -74,7 +98,7 @@ type beginning struct {
 	needs    uint32
 	flags    uint32
 	to, from uint64 // guids; from is 0 in a whole one
-	resuming bool
+	resuming bool   // it has a note behind it
 }
 
 // parseBeginning reads the first record, and refuses what this package does not send.
@@ -102,7 +126,7 @@ func parseBeginning(b []byte) (beginning, error) {
 		return h, unasked("flags that nobody knows")
 	case h.to == 0:
 		return h, spoilt("no guid")
-	case h.resuming != (payload != 0), payload > maxResume:
+	case payload != 0 && (!h.resuming || payload != noteSize), payload == 0 && h.resuming:
 		return h, unasked("a note that does not belong there")
 	case !validSnapshot(b[56:recordSize]):
 		return h, spoilt("a name that is none")
@@ -135,7 +159,8 @@ func spoilt(what string) error {
 type records struct {
 	begin   func(beginning) error // is told once, before anything is handed on
 	emit    func([]byte) error
-	head    []byte // of the record that has not come whole
+	head    []byte // the record that has not come whole
+	size    int    // of the first record with its note, once that is known
 	payload uint64 // that is still to come
 	to      uint64
 	begun   bool
@@ -151,7 +176,7 @@ func (r *records) feed(p []byte) error {
 			r.payload -= uint64(n)
 			at, rest = at+n, rest[n:]
 		}
-		if len(rest) >= recordSize && len(r.head) == 0 && r.end == nil {
+		if r.begun && len(rest) >= recordSize && len(r.head) == 0 && r.end == nil {
 			ended, err := r.record(rest[:recordSize])
 			if err != nil {
 				return err
@@ -178,14 +203,19 @@ func (r *records) feed(p []byte) error {
 	}
 }
 
-// gather adds to a record that comes in pieces. It returns how much of p belongs to it.
+// gather adds to a record that comes in pieces, as the first always does: it has the note
+// with it. It returns how much of p belongs to it.
 func (r *records) gather(p []byte) (n int, err error) {
 	if r.end != nil {
 		return 0, spoilt("something behind its end")
 	}
-	n = min(recordSize-len(r.head), len(p))
-	if r.head = append(r.head, p[:n]...); len(r.head) < recordSize {
+	size := max(r.size, recordSize)
+	n = min(size-len(r.head), len(p))
+	if r.head = append(r.head, p[:n]...); len(r.head) < size {
 		return n, nil
+	}
+	if !r.begun {
+		return n, r.first()
 	}
 	ended, err := r.record(r.head)
 	if err == nil && !ended {
@@ -195,6 +225,27 @@ func (r *records) gather(p []byte) (n int, err error) {
 	return n, err
 }
 
+// first takes the first record, and asks for its note before it hands both on.
+func (r *records) first() error {
+	h, err := parseBeginning(r.head)
+	if err != nil {
+		return err
+	}
+	if note := r.head[recordSize:]; h.resuming && len(note) == 0 {
+		r.size = recordSize + noteSize
+		return nil
+	} else if h.resuming && !validNote(note) {
+		return unasked("a note that does not belong there")
+	}
+	if err := r.begin(h); err != nil {
+		return err
+	}
+	r.begun, r.to = true, h.to
+	err = r.put(r.head)
+	r.head, r.size = r.head[:0], 0
+	return err
+}
+
 func (r *records) put(p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -202,19 +253,8 @@ func (r *records) put(p []byte) error {
 	return r.emit(p)
 }
 
-// record takes one record, and reports whether it is the last.
+// record takes one record after the first, and reports whether it is the last.
 func (r *records) record(b []byte) (ended bool, err error) {
-	if !r.begun {
-		h, err := parseBeginning(b)
-		if err == nil {
-			err = r.begin(h)
-		}
-		if err != nil {
-			return false, err
-		}
-		r.begun, r.to, r.payload = true, h.to, uint64(binary.LittleEndian.Uint32(b[4:]))
-		return false, nil
-	}
 	if r.payload, err = payloadOf(b, r.to); err != nil {
 		return false, err
 	}
