@@ -65,12 +65,12 @@ var poolNames = []string{"pool", "p", "tank-1", "a.b_c-d"}
 
 func TestPoolNames(t *testing.T) {
 	for _, name := range poolNames {
-		if !validPool(name) {
+		if !ValidPool(name) {
 			t.Errorf("%q is refused", name)
 		}
 	}
 	for _, name := range []string{"", "-o", "1a", "a b", "a/b", "a@b", "a\n", "ä", "mirror", "raidz1", "log", strings.Repeat("a", 65), "a:b", "a%b"} {
-		if validPool(name) {
+		if ValidPool(name) {
 			t.Errorf("%q is accepted", name)
 		}
 	}

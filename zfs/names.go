@@ -59,8 +59,8 @@ func (n names) scratch(name string) (line dotmesh.LineID, ours bool) {
 
 func head(line dotmesh.LineID) dotmesh.Ref { return dotmesh.Ref{Line: line} }
 
-// validPool reports whether a zpool may have that name. The kernel allows a few more.
-func validPool(name string) bool {
+// ValidPool reports whether a zpool may have that name. The kernel allows a few more.
+func ValidPool(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	if name == "" || len(name) > 64 || !strings.ContainsRune(letters, rune(name[0])) {
 		return false

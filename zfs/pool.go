@@ -230,3 +230,16 @@ func (s *Store) space(ctx context.Context) (size, free int64, err error) {
 	free, err2 := all[1].number()
 	return used + free, free, join(err1, err2)
 }
+
+// Available reports whether this machine has ZFS: the programs, and a kernel that knows it.
+func Available() bool {
+	_, err := findPrograms()
+	systems, readErr := os.ReadFile("/proc/filesystems")
+	return err == nil && readErr == nil && strings.Contains(string(systems), "\tzfs\n")
+}
+
+// HasPool reports whether a zpool of that name is imported.
+func HasPool(ctx context.Context, name string) bool {
+	run, err := findPrograms()
+	return err == nil && Available() && run.run(ctx, listPool(name)) == nil
+}

@@ -41,7 +41,7 @@ func (c *Config) validate() error {
 	if c.Pool == "" && c.File != "" {
 		c.Pool = DefaultPool
 	}
-	if !validPool(c.Pool) {
+	if !ValidPool(c.Pool) {
 		return dotmesh.E("", dotmesh.Invalid, "%q cannot be a zpool: its name begins with a letter, followed by letters, digits and _.-", c.Pool)
 	}
 	if c.Size == 0 {

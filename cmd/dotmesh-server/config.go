@@ -68,7 +68,7 @@ func (c *Config) settings() []setting {
 		{"data-dir", &c.DataDir, "directory of the server's state: its keys, registry, pool file and mounts"},
 		{"listen", &c.Listen, "loopback address of the plain HTTP API; empty: none"},
 		{"socket", &c.Socket, "path of the local API's unix socket"},
-		{"storage", &c.Storage, "where dots are kept: auto, btrfs:DIR or btrfs-file:PATH; asked for once and then remembered"},
+		{"storage", &c.Storage, "where dots are kept: " + storageForms + "; asked for once and then remembered"},
 		{"pool-size", &c.PoolSize, "size of a pool file that is made, such as 10G"},
 		{"node-name", &c.NodeName, "this node's name, unique in its cluster (default: the host's)"},
 		{"etcd-endpoints", &c.EtcdEndpoints, "URLs of an existing etcd, separated by commas (default: one of the server's own)"},

@@ -10,30 +10,44 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/btrfs"
+	"dotmesh.io/dotmesh/zfs"
 )
 
 // storage is where a node keeps its dots.
 type storage struct {
-	kind string // storageAuto, storageDir or storageFile
-	path string
+	kind string // storageAuto, or one of those below it
+	path string // the zpool's name, for storageZpool
 }
 
 const (
-	storageAuto = "auto"
-	storageDir  = "btrfs"
-	storageFile = "btrfs-file"
+	storageAuto    = "auto"
+	storageDir     = "btrfs"
+	storageFile    = "btrfs-file"
+	storageZpool   = "zfs"
+	storageZFSFile = "zfs-file"
 )
 
-// parseStorage reads auto, btrfs:DIR or btrfs-file:PATH.
+// storageForms are what storage may be, as users are told.
+const storageForms = "auto, zfs:POOL, zfs-file:PATH, btrfs:DIR or btrfs-file:PATH"
+
+// parseStorage reads one of storageForms.
 func parseStorage(s string) (storage, error) {
 	kind, path, _ := strings.Cut(s, ":")
-	if s == storageAuto {
-		return storage{kind: storageAuto}, nil
+	switch kind {
+	case storageAuto:
+		if s == storageAuto {
+			return storage{kind: storageAuto}, nil
+		}
+	case storageZpool:
+		if zfs.ValidPool(path) {
+			return storage{kind, path}, nil
+		}
+	case storageDir, storageFile, storageZFSFile:
+		if filepath.IsAbs(path) && !strings.ContainsAny(path, "\x00\n") {
+			return storage{kind, filepath.Clean(path)}, nil
+		}
 	}
-	if kind != storageDir && kind != storageFile || !filepath.IsAbs(path) || strings.ContainsAny(path, "\x00\n") {
-		return storage{}, invalid("storage", s, "it must be auto, btrfs:DIR or btrfs-file:PATH with an absolute path")
-	}
-	return storage{kind, filepath.Clean(path)}, nil
+	return storage{}, invalid("storage", s, "it must be "+storageForms+", with an absolute path")
 }
 
 // String is what parseStorage reads.
@@ -44,12 +58,35 @@ func (s storage) String() string {
 	return s.kind + ":" + s.path
 }
 
+// machine is what this one has, where nobody said what to use.
+type machine struct {
+	pool bool // a zpool called zfs.DefaultPool
+	zfs  bool // ZFS, to make one with
+}
+
+// look finds out what this machine has.
+func look(ctx context.Context) machine {
+	return machine{pool: zfs.HasPool(ctx, zfs.DefaultPool), zfs: zfs.Available()}
+}
+
+// pick chooses what is best of what a machine has.
+func (m machine) pick(dataDir string) storage {
+	file := filepath.Join(dataDir, "dotmesh_data")
+	switch {
+	case m.pool:
+		return storage{storageZpool, zfs.DefaultPool}
+	case m.zfs:
+		return storage{storageZFSFile, file}
+	}
+	return storage{storageFile, file}
+}
+
 // choose decides between what was asked for and what an earlier start has chosen, which
 // is the zero storage if there was none. A node does not leave its dots behind silently.
-func choose(asked, earlier storage, dataDir string) (storage, error) {
+func choose(asked, earlier storage, pick func() storage) (storage, error) {
 	switch {
 	case earlier == storage{} && asked.kind == storageAuto:
-		return storage{storageFile, filepath.Join(dataDir, "dotmesh_data")}, nil
+		return pick(), nil
 	case earlier == storage{}:
 		return asked, nil
 	case asked.kind == storageAuto || asked == earlier:
@@ -76,7 +113,7 @@ func openStorage(ctx context.Context, c *Config, log *slog.Logger) (dotmesh.Stor
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := choose(asked, earlier, c.DataDir)
+	chosen, err := choose(asked, earlier, func() storage { return look(ctx).pick(c.DataDir) })
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +124,7 @@ func openStorage(ctx context.Context, c *Config, log *slog.Logger) (dotmesh.Stor
 		return nil, err
 	}
 	log.Info("storage", "use", chosen.String(), "asked", asked.String(), "remembered", earlier != storage{})
-	store, err := btrfs.Open(ctx, chosen.btrfs(size))
+	store, err := chosen.open(ctx, size)
 	if err != nil {
 		return nil, noPool(chosen, err)
 	}
@@ -119,7 +156,7 @@ func readStorage(dataDir string) (storage, error) {
 
 // stillThere refuses to make a new, empty pool where one with dots has been.
 func stillThere(earlier storage) error {
-	if earlier.path == "" {
+	if !filepath.IsAbs(earlier.path) { // no pool, or one whose name says nothing of where it is
 		return nil
 	}
 	if _, err := os.Stat(earlier.path); errors.Is(err, os.ErrNotExist) {
@@ -128,19 +165,26 @@ func stillThere(earlier storage) error {
 	return nil
 }
 
-func (s storage) btrfs(size int64) btrfs.Config {
-	if s.kind == storageDir {
-		return btrfs.Config{Dir: s.path}
+// open opens the pool.
+func (s storage) open(ctx context.Context, size int64) (dotmesh.Store, error) {
+	switch s.kind {
+	case storageZpool:
+		return zfs.Open(ctx, zfs.Config{Pool: s.path})
+	case storageZFSFile:
+		return zfs.Open(ctx, zfs.Config{File: s.path, Size: size})
+	case storageDir:
+		return btrfs.Open(ctx, btrfs.Config{Dir: s.path})
 	}
-	return btrfs.Config{File: s.path, Size: size}
+	return btrfs.Open(ctx, btrfs.Config{File: s.path, Size: size})
 }
 
 // noPool says what is missing when no pool could be opened.
 func noPool(s storage, err error) error {
-	if knows, read := os.ReadFile("/proc/filesystems"); read == nil && !strings.Contains(string(knows), "\tbtrfs\n") {
+	onBtrfs := s.kind == storageDir || s.kind == storageFile
+	if knows, read := os.ReadFile("/proc/filesystems"); onBtrfs && read == nil && !strings.Contains(string(knows), "\tbtrfs\n") {
 		return &dotmesh.Error{
 			Op: "storage", Kind: dotmesh.Unsupported, Err: err,
-			Text: "this machine's kernel has no btrfs, and this server no other storage; load it with: modprobe btrfs",
+			Text: "this machine's kernel has neither ZFS nor btrfs; load one with: modprobe btrfs",
 		}
 	}
 	if dotmesh.KindOf(err) == dotmesh.Internal {

@@ -11,22 +11,51 @@ import (
 
 func TestStorageIsChosenOnceAndKept(t *testing.T) {
 	auto, file, dir := storage{kind: storageAuto}, storage{storageFile, "/data/dotmesh_data"}, storage{storageDir, "/pool"}
+	zpool := storage{storageZpool, "tank"}
 	for name, test := range map[string]struct {
 		asked, earlier, want storage
 		kind                 dotmesh.Kind
 	}{
 		"a first start that leaves it to us makes a file": {auto, storage{}, file, ""},
+		"a first start may ask for a zpool":               {zpool, storage{}, zpool, ""},
+		"a later start keeps its zpool":                   {auto, zpool, zpool, ""},
+		"a later start does not leave its zpool":          {file, zpool, storage{}, dotmesh.Conflict},
 		"a first start gets what it asks for":             {dir, storage{}, dir, ""},
 		"a later start that does not ask keeps it":        {auto, dir, dir, ""},
 		"a later start may ask for the same":              {dir, dir, dir, ""},
 		"a later start may not ask for another":           {file, dir, storage{}, dotmesh.Conflict},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := choose(test.asked, test.earlier, "/data")
+			got, err := choose(test.asked, test.earlier, func() storage { return machine{}.pick("/data") })
 			if got != test.want || dotmesh.KindOf(err) != test.kind {
 				t.Errorf("got %v and %v, want %v and kind %q", got, err, test.want, test.kind)
 			}
 		})
+	}
+}
+
+func TestStorageIsWhatTheMachineHas(t *testing.T) {
+	for want, m := range map[storage]machine{
+		{storageZpool, "pool"}:                 {pool: true, zfs: true},
+		{storageZFSFile, "/data/dotmesh_data"}: {zfs: true},
+		{storageFile, "/data/dotmesh_data"}:    {},
+	} {
+		if got := m.pick("/data"); got != want {
+			t.Errorf("%+v: got %v, want %v", m, got, want)
+		}
+	}
+}
+
+func TestStorageIsReadAsItIsWritten(t *testing.T) {
+	for _, text := range []string{"auto", "zfs:pool", "zfs:tank-1.a", "zfs-file:/a b/c", "btrfs:/pool", "btrfs-file:/a"} {
+		if s, err := parseStorage(text); err != nil || s.String() != text {
+			t.Errorf("%q is read as %q, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "zfs", "zfs:", "zfs:a/b", "zfs:-o", "zfs:/dev/sda", "zfs:a b", "zfs-file:a", "zfs-file:", "btrfs:a", "auto:", "tank", "xfs:/a"} {
+		if s, err := parseStorage(text); !errors.Is(err, dotmesh.Invalid) {
+			t.Errorf("%q is read as %q, %v", text, s, err)
+		}
 	}
 }
 
