@@ -32,6 +32,11 @@ func listOne(dataset string) command {
 	return zfs("list", "-Hp", "-d", "1", "-t", "filesystem,snapshot", "-o", fastProperties, dataset)
 }
 
+// listNames lists a dataset and those directly below it by name.
+func listNames(dataset string) command {
+	return zfs("list", "-H", "-d", "1", "-t", "filesystem", "-o", "name", dataset)
+}
+
 // listThese lists datasets and snapshots by name. One that is not there fails it.
 func listThese(names ...string) command {
 	return zfs(append([]string{"list", "-Hp", "-t", "filesystem,snapshot", "-o", fastProperties}, names...)...)

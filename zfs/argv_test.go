@@ -18,7 +18,7 @@ var flags = []string{"-H", "-Hp", "-HPpv", "-r", "-d", "-t", "-o", "-O", "-N", "
 func everyCommand(n names, r dotmesh.Ref) []command {
 	line, at := n.line(r.Line), n.at(r)
 	return []command{
-		listAll(n.lines()), listOne(line), listThese(line, at), getValues(at, "guid", "written@"+r.Commit.String()),
+		listAll(n.lines()), listOne(line), listNames(n.root()), listThese(line, at), getValues(at, "guid", "written@"+r.Commit.String()),
 		createDataset(line), cloneSnapshot(at, line), takeSnapshots(at, at), destroyDataset(line),
 		destroySnapshots(line, r.Commit.String(), r.Commit.String()), rollBack(at),
 		setReadOnly(line, true), setReservation(n.node(), rand.Int64()),

@@ -13,6 +13,9 @@ import (
 
 // Drop destroys commits, all by one command.
 func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh.CommitID) error {
+	if err := s.incoming.settle(ctx, line); err != nil {
+		return fault("zfs.Drop", err)
+	}
 	return s.changing(ctx, "zfs.Drop", line, func(ctx context.Context) error {
 		l, err := s.find(ctx, line)
 		if err != nil {
@@ -160,6 +163,9 @@ func (s *Store) settle(ctx context.Context, l *state) error {
 	if err := s.removeScratch(ctx, l); err != nil {
 		return err
 	}
+	if err := s.destroyCommits(ctx, l, l.hidden); err != nil {
+		return err
+	}
 	if l.dataset {
 		c := destroyDataset(s.line(l.id))
 		if len(l.commits) > 0 {
@@ -190,6 +196,9 @@ func (s *Store) removeScratch(ctx context.Context, l *state) error {
 
 // Destroy hides a line and then removes it; a crash between is made good by the next Open.
 func (s *Store) Destroy(ctx context.Context, line dotmesh.LineID) error {
+	if err := s.incoming.settle(ctx, line); err != nil {
+		return fault("zfs.Destroy", err)
+	}
 	return s.changing(ctx, "zfs.Destroy", line, func(ctx context.Context) error {
 		if line.IsZero() {
 			return nil
@@ -227,7 +236,7 @@ func (s *Store) destroyLine(ctx context.Context, l *state) error {
 	if err := s.removeScratch(ctx, l); err != nil {
 		return err
 	}
-	if err := s.destroyCommits(ctx, l, l.refs()); err != nil {
+	if err := s.destroyCommits(ctx, l, append(l.refs(), l.hidden...)); err != nil {
 		return err
 	}
 	if l.dataset {

@@ -12,6 +12,9 @@ import (
 
 // Fork makes a line by one clone, whatever the size of the data.
 func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Origin) error {
+	if err := s.incoming.settle(ctx, line); err != nil {
+		return fault("zfs.Fork", err)
+	}
 	return s.changing(ctx, "zfs.Fork", line, func(ctx context.Context) error {
 		if line.IsZero() {
 			return dotmesh.E("", dotmesh.Invalid, "a line needs an id")
@@ -32,8 +35,12 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 		case l.there():
 			s.children.add(origin, line)
 			return nil
-		case l.dataset:
-			return verdict(resumable)
+		}
+		if err := s.incoming.free(line); err != nil {
+			return err
+		}
+		if err := s.forgetStream(ctx, l); err != nil { // which was to make the line, and broke off
+			return err
 		}
 		return s.fork(ctx, line, origin)
 	})
@@ -81,12 +88,15 @@ func (s *Store) makeHead(ctx context.Context, line dotmesh.LineID, from dotmesh.
 
 // Live returns the head. From then on it may hold what was fsynced and is in its log only.
 func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, error) {
+	if err := s.incoming.settle(ctx, line); err != nil {
+		return dotmesh.Device{}, fault("zfs.Live", err)
+	}
 	err := s.changing(ctx, "zfs.Live", line, func(ctx context.Context) error {
-		if err := s.incoming.free(line); err != nil {
-			return err
-		}
 		r, err := s.record(line)
 		if err != nil {
+			return err
+		}
+		if err := s.incoming.free(line); err != nil && !r.Incoming {
 			return err
 		}
 		if r.Headless || r.Doomed || r.Incoming {

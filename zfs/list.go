@@ -83,7 +83,8 @@ func (c census) line(line dotmesh.LineID) *found {
 type state struct {
 	found
 	record
-	id dotmesh.LineID
+	id     dotmesh.LineID
+	hidden []dotmesh.Ref // the commit that is unchecked, if it is there
 }
 
 // newState puts together what ZFS and the KV say.
@@ -95,6 +96,10 @@ func newState(id dotmesh.LineID, f *found, r record) *state {
 	if l.dataset {
 		l.Origin = l.found.origin
 	}
+	if i := l.index(r.Unchecked); i >= 0 {
+		l.hidden = []dotmesh.Ref{{Line: id, Commit: r.Unchecked}}
+		l.commits = slices.Delete(slices.Clone(l.commits), i, i+1)
+	}
 	return l
 }
 
@@ -104,7 +109,7 @@ func (l *state) there() bool {
 	case l.Doomed:
 		return false
 	case !l.dataset:
-		return l.Headless
+		return l.Headless && !l.Incoming
 	}
 	return !l.Incoming || len(l.commits) > 0
 }

@@ -21,6 +21,11 @@ import (
 // minSize is the smallest pool that is of any use: ZFS keeps 128 MiB for itself.
 const minSize = 256 << 20
 
+// kvHeadroom is what the KV's dataset has reserved beyond the file: when a pool is full, ZFS
+// lets nobody write who could need more than is there, and it reckons with 24 times as much
+// as is written.
+const kvHeadroom = 40 << 20
+
 // openPool makes sure that the zpool of a config is imported. The file, if there is one,
 // is locked until it is closed.
 func openPool(ctx context.Context, r *runner, c Config) (lock *os.File, err error) {
@@ -168,6 +173,10 @@ func (s *Store) layout(ctx context.Context) error {
 		return err
 	}
 	s.kvSize = min(max(size/64, 4<<20), kv.DefaultSize)
+	there, err := s.run.output(ctx, listNames(s.root()))
+	if err != nil && !errors.Is(err, notExist) {
+		return err
+	}
 	for _, d := range []struct {
 		name       string
 		properties map[string]string
@@ -177,27 +186,20 @@ func (s *Store) layout(ctx context.Context) error {
 			"casesensitivity": "sensitive", "normalization": "none", "utf8only": "off", "snapdir": "hidden",
 		}},
 		{s.lines(), map[string]string{"canmount": "off", "readonly": "on"}},
-		{s.node(), map[string]string{"canmount": "noauto", "recordsize": "16K", "compression": "lz4", "reservation": decimal(2 * s.kvSize)}},
+		{s.node(), map[string]string{"canmount": "noauto", "recordsize": "16K", "compression": "lz4", "reservation": decimal(s.kvSize + kvHeadroom)}},
 		{s.names.reserve(), map[string]string{"canmount": "noauto", "readonly": "on"}},
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := makeDataset(d.name, d.properties); err != nil {
-			return err
+		if slices.Contains(there, d.name) {
+			continue
+		}
+		if _, err := gozfs.CreateFilesystem(d.name, d.properties); err != nil {
+			return explainLibrary(err)
 		}
 	}
 	return nil
-}
-
-// makeDataset makes a dataset, unless it is there.
-func makeDataset(name string, properties map[string]string) error {
-	_, err := gozfs.GetDataset(name)
-	if err = explainLibrary(err); !errors.Is(err, notExist) {
-		return err
-	}
-	_, err = gozfs.CreateFilesystem(name, properties)
-	return explainLibrary(err)
 }
 
 // explainLibrary explains what go-zfs returns as if our own runner had run it.

@@ -4,8 +4,10 @@ package zfs
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -26,11 +28,17 @@ func (s *Store) Receive(ctx context.Context, spec dotmesh.RecvSpec, r io.Reader)
 	const op = "zfs.Receive"
 	rc := &receiver{s: s, spec: spec}
 	err := s.detached(ctx, op, func() error { return rc.run(ctx, r) })
+	if err != nil && ctx.Err() != nil { // it ends soon, or has
+		err = dotmesh.Wrap(op, ctx.Err())
+	}
 	return rc.result(), err
 }
 
 // AbortReceive throws away what streams into a line have left.
 func (s *Store) AbortReceive(ctx context.Context, line dotmesh.LineID) error {
+	if err := s.incoming.settle(ctx, line); err != nil {
+		return fault("zfs.AbortReceive", err)
+	}
 	return s.changing(ctx, "zfs.AbortReceive", line, func(ctx context.Context) error {
 		if line.IsZero() {
 			return nil
@@ -58,42 +66,79 @@ func (s *Store) forgetStream(ctx context.Context, l *state) error {
 			l.dataset = false
 		}
 	}
-	if !l.Incoming || len(l.commits) > 0 {
+	unborn := l.Incoming && len(l.commits) == 0
+	if !unborn && l.Partial == "" {
 		return nil
 	}
-	l.record = record{}
-	return s.update(l.id, func(r *record) { *r = record{} })
+	l.Partial = ""
+	if unborn {
+		l.record = record{}
+	}
+	return s.update(l.id, func(r *record) {
+		if r.Partial = ""; unborn {
+			*r = record{}
+		}
+	})
 }
 
 // incoming knows the lines that streams are received into.
 type incoming struct {
 	mu    sync.Mutex // guards lines
-	lines map[dotmesh.LineID]bool
+	lines map[dotmesh.LineID]*arrival
+}
+
+// arrival is a Receive that runs. One whose caller has given up will soon have ended.
+type arrival struct {
+	caller context.Context //nolint:containedctx // as long as the call
+	ended  chan struct{}
 }
 
 // enter begins a Receive. There is one at a time for each line.
-func (in *incoming) enter(line dotmesh.LineID) (leave func(), err error) {
+func (in *incoming) enter(ctx context.Context, line dotmesh.LineID) (leave func(), err error) {
+	if err := in.settle(ctx, line); err != nil {
+		return nil, err
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.lines[line] {
+	if in.lines[line] != nil {
 		return nil, receiving(line)
 	}
 	if in.lines == nil {
-		in.lines = map[dotmesh.LineID]bool{}
+		in.lines = map[dotmesh.LineID]*arrival{}
 	}
-	in.lines[line] = true
+	a := &arrival{caller: ctx, ended: make(chan struct{})}
+	in.lines[line] = a
 	return func() {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		delete(in.lines, line)
+		close(a.ended)
 	}, nil
+}
+
+// settle waits for the end of a Receive into a line whose caller has given up.
+func (in *incoming) settle(ctx context.Context, line dotmesh.LineID) error {
+	in.mu.Lock()
+	a := in.lines[line]
+	in.mu.Unlock()
+	if a == nil || a.caller.Err() == nil {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(kvTimeout)
+	defer timer.Stop()
+	select {
+	case <-a.ended:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // free refuses with Busy while a stream is received into a line.
 func (in *incoming) free(line dotmesh.LineID) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.lines[line] {
+	if in.lines[line] != nil {
 		return receiving(line)
 	}
 	return nil
@@ -136,10 +181,7 @@ func (rc *receiver) run(ctx context.Context, r io.Reader) error {
 	if rc.spec.Line.IsZero() {
 		return dotmesh.E("", dotmesh.Invalid, "a line needs an id")
 	}
-	if rc.spec.Trust != dotmesh.Member {
-		return dotmesh.E("", dotmesh.Unsupported, "a node on ZFS takes commits from members of its cluster only, so far")
-	}
-	leave, err := rc.s.incoming.enter(rc.spec.Line)
+	leave, err := rc.s.incoming.enter(ctx, rc.spec.Line)
 	if err != nil {
 		return err
 	}
@@ -199,14 +241,11 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 
 // check looks at what can be seen of a header by itself.
 func (rc *receiver) check(h *frame.Header) error {
-	guid, err := strconv.ParseUint(h.GUID, 10, 64)
 	switch {
 	case h.Format != streamFormat:
 		return dotmesh.E("", dotmesh.Invalid, "the stream is of the kind %q, and this store takes %q only", h.Format, streamFormat)
 	case h.Line != rc.spec.Line:
 		return dotmesh.E("", dotmesh.Invalid, "the stream is of line %s, and was to be one of line %s", h.Line, rc.spec.Line)
-	case err != nil || guid == 0 || strconv.FormatUint(guid, 10) != h.GUID:
-		return spoilt("a guid that is none")
 	case len(h.Meta) > maxMeta:
 		return dotmesh.E("", dotmesh.Invalid, "the commit's metadata is larger than 64 KiB")
 	case h.Offset != 0:
@@ -266,24 +305,22 @@ func (f *feeder) body() error {
 	}
 }
 
-// begin starts zfs receive, if the stream is what its header says and the line can take it.
+// begin starts zfs receive, if the line can take the stream and it is what its header says.
 func (f *feeder) begin(b beginning) error {
 	h := f.header
-	from := h.FromGUID
-	if from == "" {
-		from = "0"
-	}
-	if strconv.FormatUint(b.to, 10) != h.GUID || strconv.FormatUint(b.from, 10) != from {
-		return spoilt("a body that is not what its header says")
-	}
-	if (b.flags&isClone != 0) != (!h.From.IsZero() && h.From.Line != h.Line) {
-		return spoilt("a body that is of another line than its header says")
-	}
 	err := f.rc.s.inTurn(f.ctx, h.Line, func(ctx context.Context) error {
 		return f.rc.s.lending(ctx, func() error { return f.rc.prepare(ctx, h, b.resuming) })
 	})
 	if err != nil {
 		return err
+	}
+	from := h.FromGUID
+	if from == "" {
+		from = "0"
+	}
+	if strconv.FormatUint(b.to, 10) != h.GUID || strconv.FormatUint(b.from, 10) != from ||
+		(b.flags&isClone != 0) != (!h.From.IsZero() && h.From.Line != h.Line) {
+		return spoilt("a body that is not what its header says")
 	}
 	in, out, err := pipe()
 	if err != nil {
@@ -363,6 +400,11 @@ func (rc *receiver) prepare(ctx context.Context, h *frame.Header, resuming bool)
 		}
 		l = newState(h.Line, nil, record{})
 	}
+	if !l.Unchecked.IsZero() { // a look at a stranger's files was cut short
+		if err := s.reject(ctx, l); err != nil {
+			return err
+		}
+	}
 	if l.there() && l.Origin != rc.spec.Origin {
 		return dotmesh.E("", dotmesh.Exists, "line %s is here with another origin", h.Line)
 	}
@@ -375,7 +417,11 @@ func (rc *receiver) prepare(ctx context.Context, h *frame.Header, resuming bool)
 		return dotmesh.E("", dotmesh.Diverged, "commit %s goes on from %s, and the newest one here is %s; fork a line from what both have",
 			h.Commit, nameOf(h.From), nameOf(rc.base))
 	}
-	if err := s.makeWay(ctx, l, rc.spec.Origin, resuming); err != nil {
+	what := ""
+	if resuming {
+		what = rc.fingerprint(h)
+	}
+	if err := s.makeWay(ctx, l, rc.spec.Origin, what); err != nil {
 		return err
 	}
 	rc.born = l.dataset
@@ -412,9 +458,21 @@ func (rc *receiver) setBase(ctx context.Context, l *state) error {
 	return err
 }
 
+// fingerprint is what a stream that goes on must have in common with the one that broke off.
+func (rc *receiver) fingerprint(h *frame.Header) string {
+	text, err := json.Marshal(struct {
+		frame.Header
+		Trust dotmesh.Trust
+	}{*h, rc.spec.Trust})
+	if err != nil {
+		panic(err) // a header came as JSON
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
+}
+
 // makeWay gets a line ready for a stream: without a head, and with what is left of another
-// stream only where this one goes on with it.
-func (s *Store) makeWay(ctx context.Context, l *state, origin dotmesh.Origin, resuming bool) error {
+// stream only where this one goes on with it. resuming is that one's fingerprint, or empty.
+func (s *Store) makeWay(ctx context.Context, l *state, origin dotmesh.Origin, resuming string) error {
 	if l.Incoming && len(l.commits) == 0 && l.Origin != origin {
 		if err := s.forgetStream(ctx, l); err != nil {
 			return err
@@ -430,9 +488,9 @@ func (s *Store) makeWay(ctx context.Context, l *state, origin dotmesh.Origin, re
 		return err
 	}
 	switch {
-	case resuming && left == "":
+	case resuming != "" && (left == "" || l.Partial != resuming):
 		return dotmesh.E("", dotmesh.Conflict, "what had come of the commit is gone; send it from the beginning")
-	case !resuming && left != "":
+	case resuming == "" && left != "":
 		if err := s.forgetStream(ctx, l); err != nil {
 			return err
 		}
@@ -484,10 +542,16 @@ func (s *Store) leftover(ctx context.Context, l *state) (token string, err error
 	return all[0].text, nil
 }
 
-// publish makes the commit: the kernel is given the last record.
+// publish makes the commit: the kernel is given the last record. What a stranger sent is
+// hidden at first.
 func (rc *receiver) publish(ctx context.Context, f *feeder, info dotmesh.CommitInfo) error {
 	s, r := rc.s, dotmesh.Ref{Line: rc.spec.Line, Commit: info.ID}
-	err := s.kv.Update(func(tx dotmesh.KVWriter) error { return tx.Put(metaBucket, metaKey(r), info.Meta) })
+	err := s.kv.Update(func(tx dotmesh.KVWriter) error {
+		if err := tx.Put(metaBucket, metaKey(r), info.Meta); err != nil || rc.spec.Trust == dotmesh.Member {
+			return err
+		}
+		return updateRecord(tx, r.Line, func(known *record) { known.Headless, known.Unchecked = true, r.Commit })
+	})
 	if err == nil {
 		err = fail.Point("zfs.receive.after-meta")
 	}
@@ -504,19 +568,41 @@ func (rc *receiver) publish(ctx context.Context, f *feeder, info dotmesh.CommitI
 	if err := fail.Point("zfs.receive.after-end"); err != nil {
 		return err
 	}
-	c, err := s.findCommit(ctx, r)
+	all, err := s.list(ctx, listThese(s.at(r)))
 	if err != nil {
 		return err
 	}
-	if c.guid != info.GUID {
+	if c := newState(r.Line, all[r.Line], record{}).commit(r.Commit); c == nil || c.guid != info.GUID {
 		return dotmesh.E("", dotmesh.Internal, "commit %s was received as another one", info.ID)
 	}
+	if rc.spec.Trust != dotmesh.Member {
+		if err := judge(ctx, s.at(r)); err != nil {
+			return err
+		}
+	}
 	s.children.add(rc.spec.Origin, r.Line)
-	if known, err := s.record(r.Line); err != nil || !known.Incoming {
+	return s.inTurn(ctx, r.Line, func(context.Context) error {
+		if known, err := s.record(r.Line); err != nil || known == (record{Headless: true}) {
+			return err
+		}
+		return s.update(r.Line, func(known *record) { *known = record{Headless: true} })
+	})
+}
+
+// reject takes back a commit of a stranger's that was not found to be harmless. Nobody has
+// seen it.
+func (s *Store) reject(ctx context.Context, l *state) error {
+	if err := s.giveUpHead(l); err != nil {
 		return err
 	}
-	return s.inTurn(ctx, r.Line, func(context.Context) error {
-		return s.update(r.Line, func(r *record) { *r = record{Headless: true} })
+	if err := s.settle(ctx, l); err != nil {
+		return err
+	}
+	l.Unchecked = dotmesh.CommitID{}
+	return s.update(l.id, func(r *record) {
+		if r.Unchecked = (dotmesh.CommitID{}); r.Incoming && len(l.commits) == 0 {
+			*r = record{}
+		}
 	})
 }
 
@@ -538,21 +624,24 @@ func (rc *receiver) breakOff(ctx context.Context, f *feeder, failed error) error
 		if l.commit(r.Commit) == nil {
 			failed = join(failed, rc.s.dropMetas(r))
 		}
+		if !l.Unchecked.IsZero() {
+			failed = join(failed, rc.s.reject(ctx, l))
+		}
 		if !canGoOn(failed) {
 			return join(failed, rc.s.forgetStream(ctx, l))
 		}
-		return join(failed, rc.tell(ctx, l, f.header.Commit))
+		return join(failed, rc.tell(ctx, l, f.header))
 	})
 }
 
 // canGoOn reports whether a stream broke off in a way that another can go on from.
 func canGoOn(err error) bool {
 	kind := dotmesh.KindOf(fault("", err))
-	return kind == dotmesh.Unreachable || kind == dotmesh.Canceled || kind == dotmesh.Timeout || kind == dotmesh.NoSpace
+	return kind == dotmesh.Unreachable || kind == dotmesh.Canceled || kind == dotmesh.Timeout
 }
 
 // tell says how a stream goes on that broke off in the middle of a body.
-func (rc *receiver) tell(ctx context.Context, l *state, commit dotmesh.CommitID) error {
+func (rc *receiver) tell(ctx context.Context, l *state, h *frame.Header) error {
 	token, err := rc.s.leftover(ctx, l)
 	if err != nil {
 		return err
@@ -560,7 +649,11 @@ func (rc *receiver) tell(ctx context.Context, l *state, commit dotmesh.CommitID)
 	if token == "" { // nothing has come that is worth keeping
 		return rc.s.forgetStream(ctx, l)
 	}
-	text, err := json.Marshal(resumption{Commit: commit, Token: token})
+	what := rc.fingerprint(h)
+	if err := rc.s.update(l.id, func(r *record) { r.Partial = what }); err != nil {
+		return err
+	}
+	text, err := json.Marshal(resumption{Commit: h.Commit, Token: token})
 	rc.note(func(got *dotmesh.Received) { got.Resume = text })
 	return err
 }

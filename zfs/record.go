@@ -29,6 +29,11 @@ type record struct {
 	Mounted bool `json:"mounted,omitempty"`
 	// Incoming: its first commit is on its way. Until that is there, so is no line.
 	Incoming bool `json:"incoming,omitempty"`
+	// Partial says what of a commit has come by a stream that broke off.
+	Partial string `json:"partial,omitempty"`
+	// Unchecked is a commit that a stranger has sent, and that is hidden until its files
+	// have been looked at. What is still unchecked after a crash is not kept.
+	Unchecked dotmesh.CommitID `json:"unchecked,omitzero"`
 	// Doomed: it is being destroyed, and hidden.
 	Doomed bool `json:"doomed,omitempty"`
 }

@@ -32,10 +32,8 @@ func openReserve(ctx context.Context, run *runner, dataset string, size int64) (
 		return nil, err
 	}
 	r.held = min(bytes/r.part, reserveParts)
-	for r.held < reserveParts {
-		if err := r.set(ctx, r.held+1); full(err) {
-			break
-		} else if err != nil {
+	for want := int64(reserveParts); want > r.held; want-- {
+		if err := r.set(ctx, want); err != nil && !full(err) {
 			return nil, err
 		}
 	}

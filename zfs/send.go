@@ -206,11 +206,11 @@ func (s *Store) sweepHolds(ctx context.Context) error {
 // sender is an open stream. Everything is done by Read, but for what the program writes
 // ahead into the pipe.
 type sender struct {
-	s    *Store
-	ctx  context.Context
-	kill context.CancelFunc
-	stop func() bool
-	free func() // lets go of what is sent, once
+	s      *Store
+	caller context.Context
+	ctx    context.Context // ends with the caller's, with the store, and by Close
+	kill   context.CancelFunc
+	free   func() // lets go of what is sent, once
 
 	mu     sync.Mutex // guards what follows: one Read at a time
 	token  string     // of the first step
@@ -225,7 +225,7 @@ type sender struct {
 }
 
 func (s *Store) startSender(ctx context.Context, steps []sendStep, token string, release func()) *sender {
-	st := &sender{s: s, steps: steps, token: token, buf: make([]byte, sendBuffer)}
+	st := &sender{s: s, caller: ctx, steps: steps, token: token, buf: make([]byte, sendBuffer)}
 	st.frames = frame.NewWriter(&st.out)
 	st.ctx, st.kill = context.WithCancel(ctx)
 	s.gate.calls.Add(1) // we are in a call, so that the gate is open
@@ -234,7 +234,7 @@ func (s *Store) startSender(ctx context.Context, steps []sendStep, token string,
 		s.gate.leave()
 	})
 	endWithStore := context.AfterFunc(s.life, st.kill)
-	st.stop = context.AfterFunc(st.ctx, func() {
+	context.AfterFunc(st.ctx, func() {
 		endWithStore()
 		_ = st.end()
 	})
@@ -261,9 +261,20 @@ func (st *sender) fill() error {
 		return err
 	}
 	if ctxErr := st.ctx.Err(); ctxErr != nil {
-		err = ctxErr
+		return st.ended()
 	}
 	return fault("zfs.Send", err)
+}
+
+// ended is why the stream was ended from outside.
+func (st *sender) ended() error {
+	switch {
+	case st.caller.Err() != nil:
+		return fault("zfs.Send", st.caller.Err())
+	case st.s.life.Err() != nil:
+		return closed("zfs.Send")
+	}
+	return fmt.Errorf("zfs.Send: %w", os.ErrClosed)
 }
 
 func (st *sender) advance() error {
@@ -353,10 +364,7 @@ func (st *sender) end() error {
 		_ = st.endStep() // it was killed
 	}
 	if st.err == nil {
-		st.err = fmt.Errorf("zfs.Send: %w", os.ErrClosed)
-		if err := st.ctx.Err(); err != nil && !errors.Is(err, context.Canceled) {
-			st.err = fault("zfs.Send", err)
-		}
+		st.err = st.ended()
 	}
 	st.out.Reset()
 	st.free()

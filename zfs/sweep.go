@@ -44,9 +44,11 @@ func (s *Store) sweepLine(ctx context.Context, l *state) error {
 	switch {
 	case l.Doomed:
 		return s.destroyLine(ctx, l)
+	case !l.Unchecked.IsZero():
+		return s.reject(ctx, l)
 	case l.Rolling:
 		return s.settle(ctx, l)
-	case !l.dataset && !l.Headless && l.record != (record{}): // it was destroyed by hand
+	case !l.dataset && !l.there() && l.record != (record{}): // nothing came of it, or it was destroyed by hand
 		l.record = record{}
 		return s.update(l.id, func(r *record) { *r = record{} })
 	}

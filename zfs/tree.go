@@ -127,14 +127,11 @@ func sameAttributes(a, b *os.File) (bool, error) {
 
 // attributes returns the extended attributes of a file, each as name, NUL, value, in order.
 func attributes(f *os.File) (all []string, err error) {
-	names, err := growing(func(b []byte) (int, error) { return unix.Listxattr(self(f), b) })
+	names, err := listAttributes(f.Name(), self(f))
 	if err != nil {
-		return nil, &os.PathError{Op: "listxattr", Path: f.Name(), Err: err}
+		return nil, err
 	}
-	for name := range strings.SplitSeq(string(names), "\x00") {
-		if name == "" {
-			continue
-		}
+	for _, name := range names {
 		value, err := growing(func(b []byte) (int, error) { return unix.Getxattr(self(f), name, b) })
 		if err != nil {
 			return nil, &os.PathError{Op: "getxattr", Path: f.Name(), Err: err}
@@ -142,6 +139,20 @@ func attributes(f *os.File) (all []string, err error) {
 		all = append(all, name+"\x00"+string(value))
 	}
 	slices.Sort(all)
+	return all, nil
+}
+
+// listAttributes returns the names of the extended attributes of what is open at a path.
+func listAttributes(name, at string) (all []string, err error) {
+	names, err := growing(func(b []byte) (int, error) { return unix.Listxattr(at, b) })
+	if err != nil {
+		return nil, &os.PathError{Op: "listxattr", Path: name, Err: err}
+	}
+	for name := range strings.SplitSeq(string(names), "\x00") {
+		if name != "" {
+			all = append(all, name)
+		}
+	}
 	return all, nil
 }
 

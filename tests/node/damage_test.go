@@ -18,7 +18,7 @@ func TestAFlippedBitInThePoolIsFound(t *testing.T) {
 	shop := dotmesh.DotName{Namespace: "admin", Name: "shop"}
 	needle := bytes.Repeat([]byte("a byte that nobody else has. "), 4<<10)
 
-	n, stop := run(t, endpoint, dir, prefix)
+	n, stop := run(t, endpoint, dir, prefix, onBtrfs)
 	t.Cleanup(func() { stop() })
 	s := n.As(admin)
 	_, err := s.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop})
@@ -31,7 +31,7 @@ func TestAFlippedBitInThePoolIsFound(t *testing.T) {
 	stop()
 
 	flip(t, filepath.Join(dir, "pool"), needle[:1024])
-	n, stop = run(t, endpoint, dir, prefix)
+	n, stop = run(t, endpoint, dir, prefix, onBtrfs)
 	checked := 0
 	for c, err := range n.As(admin).Check(t.Context(), dotmesh.CheckRequest{Dot: shop}) {
 		must(t, err)

@@ -52,21 +52,30 @@ func etcd(t *testing.T) string {
 	return "unix://" + socket
 }
 
-// node runs a node on a pool of its own, in a part of etcd of its own, until the test ends.
-func node(t *testing.T, endpoint string) *server.Node {
+// pool opens the pool in a file, which it makes if need be.
+type pool func(t *testing.T, file string) dotmesh.Store
+
+func onBtrfs(t *testing.T, file string) dotmesh.Store {
 	t.Helper()
-	n, stop := run(t, endpoint, t.TempDir(), "/"+dotmesh.NewUUID().String()+"/")
+	store, err := btrfs.Open(t.Context(), btrfs.Config{File: file, Size: poolSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// node runs a node on a pool of its own, in a part of etcd of its own, until the test ends.
+func node(t *testing.T, endpoint string, open pool) *server.Node {
+	t.Helper()
+	n, stop := run(t, endpoint, t.TempDir(), "/"+dotmesh.NewUUID().String()+"/", open)
 	t.Cleanup(stop)
 	return n
 }
 
 // run runs a node on the pool in dir, in the part of etcd below prefix, until stop.
-func run(t *testing.T, endpoint, dir, prefix string) (n *server.Node, stop func()) {
+func run(t *testing.T, endpoint, dir, prefix string, open pool) (n *server.Node, stop func()) {
 	t.Helper()
-	store, err := btrfs.Open(t.Context(), btrfs.Config{File: filepath.Join(dir, "pool"), Size: poolSize})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := open(t, filepath.Join(dir, "pool"))
 	registry, err := etcdstate.Open(t.Context(), etcdstate.Config{
 		Endpoints: []string{endpoint}, Prefix: prefix,
 	})
@@ -109,13 +118,16 @@ func unmountAll(dir string) error {
 // admin is what the local socket lets in.
 var admin = dotmesh.Principal{Name: "admin", Admin: true, Origin: "test"}
 
-func TestServiceOnBtrfsAndEtcd(t *testing.T) {
+func TestServiceOnBtrfsAndEtcd(t *testing.T) { testService(t, onBtrfs) }
+
+func testService(t *testing.T, open pool) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("mounting needs root: run the tests as root")
 	}
 	endpoint := etcd(t)
 	dotmeshtest.RunServiceTests(t, func(t *testing.T) dotmeshtest.Cluster {
-		n := node(t, endpoint)
+		n := node(t, endpoint, open)
 		return dotmeshtest.Cluster{Gate: n, Admin: n.As(admin)}
 	})
 }
