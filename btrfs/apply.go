@@ -28,6 +28,7 @@ type applier struct {
 	transid        uint64       // of what is sent, as its sender counts
 
 	begun bool
+	times []unix.Timespec // what the root's are in the end
 	next  *creation // an inode that was asked for, and is made once its final name is known
 	file  held      // the one that was written to last
 	from  held      // the one that was cloned from last
@@ -146,7 +147,7 @@ func (a *applier) commands(c *command) error {
 	case cmdUtimes:
 		return a.utimes(c)
 	}
-	return nil // the end
+	return a.end()
 }
 
 // begin checks that the stream is what its header said. What it would call the subvolume
@@ -163,7 +164,16 @@ func (a *applier) begin(c *command) error {
 		return broken("the difference to another commit than its header says")
 	}
 	a.begun, a.transid = true, c.number(attrCtransid)
-	return nil
+	var st unix.Stat_t
+	err := unix.Fstat(int(a.dst.root.Fd()), &st)
+	a.times = []unix.Timespec{st.Atim, st.Mtim}
+	return err
+}
+
+// end gives the root its times: the kernel makes inodes there that it then moves, and says
+// nothing of it.
+func (a *applier) end() error {
+	return unix.UtimesNanoAt(int(a.dst.root.Fd()), "", a.times, unix.AT_EMPTY_PATH)
 }
 
 // announce notes an inode that is to be made. The kernel makes it under a name of its own
@@ -623,7 +633,11 @@ func (a *applier) utimes(c *command) error {
 	if err != nil {
 		return err
 	}
-	return unix.UtimesNanoAt(f.fd, f.name, []unix.Timespec{atime, mtime}, f.flags())
+	times := []unix.Timespec{atime, mtime}
+	if len(c.values[attrPath]) == 0 {
+		a.times = times
+	}
+	return unix.UtimesNanoAt(f.fd, f.name, times, f.flags())
 }
 
 func (a *applier) setXattr(c *command) error {

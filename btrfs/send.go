@@ -135,9 +135,11 @@ func (s *Store) pinAll(steps []sendStep) (unpin func(), err error) {
 // sender is an open stream. One goroutine has the kernel write, a little ahead of who
 // reads; everything else is done by Read.
 type sender struct {
-	ctx   context.Context
-	kill  context.CancelFunc
-	dumps chan *dump // closed by the goroutine when it ends
+	ctx     context.Context
+	kill    context.CancelFunc
+	closing context.Context // ends with the store
+	dumps chan *dump    // closed when no more come
+	gone  chan struct{} // closed when nothing is held any more
 
 	mu     sync.Mutex // guards what follows: one Read at a time
 	frames *frame.Writer
@@ -151,16 +153,28 @@ type sender struct {
 const sendBuffer = 256 << 10
 
 func (s *Store) startSender(ctx context.Context, steps []sendStep, unpin func()) *sender {
-	st := &sender{dumps: make(chan *dump, 2), buf: make([]byte, sendBuffer)}
+	st := &sender{closing: s.life, dumps: make(chan *dump, 2), gone: make(chan struct{}), buf: make([]byte, sendBuffer)}
 	st.frames = frame.NewWriter(&st.out)
 	st.ctx, st.kill = context.WithCancel(ctx)
 	free := context.AfterFunc(s.life, st.kill)
 	s.gate.calls.Add(1) // we are in a call, so that the gate is open
 	go func() {
 		defer s.gate.leave()
-		defer free()
+		defer close(st.gone)
 		defer unpin()
-		defer close(st.dumps)
+		defer free()
+		s.dumpAll(st, steps)
+		<-st.ctx.Done()
+	}()
+	return st
+}
+
+// dumpAll has the kernel write one commit after the other.
+func (s *Store) dumpAll(st *sender, steps []sendStep) {
+	defer close(st.dumps)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
 		// Never unlocked, so that the thread ends with its goroutine. A signal would make
 		// the kernel begin the commit anew, in the middle of the stream.
 		runtime.LockOSThread()
@@ -171,7 +185,7 @@ func (s *Store) startSender(ctx context.Context, steps []sendStep, unpin func())
 			}
 		}
 	}()
-	return st
+	<-done
 }
 
 func allSignals() *unix.Sigset_t {
@@ -323,13 +337,19 @@ func (st *sender) fill() error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	if ctxErr := st.ctx.Err(); ctxErr != nil {
-		err = ctxErr
+	switch {
+	case st.closing.Err() != nil:
+		return closed("btrfs.Send")
+	case st.ctx.Err() != nil:
+		err = st.ctx.Err()
 	}
 	return fault("btrfs.Send", err)
 }
 
 func (st *sender) advance() error {
+	if err := st.ctx.Err(); err != nil {
+		return err
+	}
 	if st.now == nil {
 		more, err := st.nextDump()
 		if err == nil && more {
@@ -407,9 +427,10 @@ func (st *sender) skip(token []byte) error {
 // the commits. It may be called while a Read runs, and more than once.
 func (st *sender) Close() error {
 	st.kill()
-	for d := range st.dumps { // until the goroutine ends
+	for d := range st.dumps {
 		d.abandon()
 	}
+	<-st.gone
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.now != nil {

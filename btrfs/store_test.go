@@ -53,6 +53,10 @@ func (c *crasher) Crash(t *testing.T) dotmesh.Store {
 	return open(t, btrfs.Config{File: twin, Size: poolSize})
 }
 
+func TestStreams(t *testing.T) {
+	dotmeshtest.RunStreamTests(t, func(t *testing.T) dotmesh.Store { return newStore(t) })
+}
+
 func TestStore(t *testing.T) {
 	dotmeshtest.RunStoreTests(t, func(t *testing.T) dotmesh.Store { return newStore(t) })
 }

@@ -383,15 +383,25 @@ func (rc *fakeReceiver) fits(l *fakeLine, h *frame.Header) error {
 	if !l.head {
 		return nil
 	}
-	changes, err := s.changes(base, headOf(line))
+	dirty, err := s.differs(line, base)
 	if err != nil {
 		return err
 	}
-	if len(changes) > 0 {
+	if dirty {
 		return dotmesh.E("", dotmesh.Diverged, "line %s holds changes that are in no commit; commit them, or fork a line from what both have", line)
 	}
 	l.head = false
 	return os.RemoveAll(s.head(line))
+}
+
+// differs reports whether a head is anything but what a commit is; zero: empty.
+func (s *Store) differs(line dotmesh.LineID, base dotmesh.Ref) (bool, error) {
+	if base.IsZero() {
+		entries, err := os.ReadDir(s.head(line))
+		return len(entries) > 0, err
+	}
+	differences, err := compareTrees(s.path(base), s.head(line))
+	return len(differences) > 0, err
 }
 
 // resume returns what is here of a body whose header has an offset.

@@ -11,6 +11,10 @@ func TestFakeStore(t *testing.T) {
 	dotmeshtest.RunStoreTests(t, func(t *testing.T) dotmesh.Store { return dotmeshtest.NewStore(t) })
 }
 
+func TestFakeStreams(t *testing.T) {
+	dotmeshtest.RunStreamTests(t, func(t *testing.T) dotmesh.Store { return dotmeshtest.NewStore(t) })
+}
+
 func TestAReopenedFakeKeepsAllAndItsOldValueNothing(t *testing.T) {
 	old := dotmeshtest.NewStore(t)
 	line := dotmesh.LineID{UUID: dotmesh.NewUUID()}

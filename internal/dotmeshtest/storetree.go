@@ -178,7 +178,12 @@ func sameContent(pathA, pathB string) (same bool, err error) {
 		return false, err
 	}
 	defer b.Close() //nolint:errcheck // only read
-	bufA, bufB := make([]byte, 1<<20), make([]byte, 1<<20)
+	info, err := a.Stat()
+	if err != nil {
+		return false, err
+	}
+	room := min(info.Size(), 1<<20)
+	bufA, bufB := make([]byte, room), make([]byte, room)
 	for at := int64(0); ; {
 		x, errA := nextData(a, at)
 		y, errB := nextData(b, at)
