@@ -29,9 +29,9 @@ type applier struct {
 
 	begun bool
 	times []unix.Timespec // what the root's are in the end
-	next  *creation // an inode that was asked for, and is made once its final name is known
-	file  held      // the one that was written to last
-	from  held      // the one that was cloned from last
+	next  *creation       // an inode that was asked for, and is made once its final name is known
+	file  held            // the one that was written to last
+	from  held            // the one that was cloned from last
 }
 
 // held is a file whose descriptor is kept. The zero value is none.

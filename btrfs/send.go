@@ -138,8 +138,8 @@ type sender struct {
 	ctx     context.Context
 	kill    context.CancelFunc
 	closing context.Context // ends with the store
-	dumps chan *dump    // closed when no more come
-	gone  chan struct{} // closed when nothing is held any more
+	dumps   chan *dump      // closed when no more come
+	gone    chan struct{}   // closed when nothing is held any more
 
 	mu     sync.Mutex // guards what follows: one Read at a time
 	frames *frame.Writer

@@ -25,7 +25,9 @@ var (
 // mounts, and nothing stops a writer from changing a commit's directory.
 type Store struct {
 	*fakePool
-	open *bool // guarded by fakePool.mu; false after Close or Reopen
+	open *bool           // guarded by fakePool.mu; false after Close or Reopen
+	life context.Context // ends when open becomes false
+	end  context.CancelFunc
 }
 
 // fakePool is what outlives a crash of the process.
@@ -59,7 +61,9 @@ func (p *fakePool) openStore() *Store {
 		broken:   map[dotmesh.LineID]*fakeArrival{},
 		origins:  map[dotmesh.LineID]dotmesh.Origin{},
 	}
-	return &Store{fakePool: p, open: &open}
+	s := &Store{fakePool: p, open: &open}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
 }
 
 // Reopen returns the store as a new process would find it after this one was killed. The
@@ -68,6 +72,7 @@ func (s *Store) Reopen() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*s.open = false
+	s.end()
 	return s.openStore()
 }
 
@@ -446,6 +451,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*s.open = false
+	s.end()
 	return nil
 }
 

@@ -241,13 +241,17 @@ type fakeReceiver struct {
 }
 
 func (rc *fakeReceiver) run(ctx context.Context, r io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if err := rc.locked(ctx, rc.enter); err != nil {
 		return err
 	}
-	rc.pump = frame.StartPump(ctx, r)
-	err := rc.commits(ctx)
+	working, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(rc.s.life, cancel)()
+	rc.pump = frame.StartPump(working, r)
+	err := rc.commits(working)
+	if ctx.Err() == nil && rc.s.life.Err() != nil {
+		err = dotmesh.E("", dotmesh.Unreachable, "the store is closed; restart dotmesh-server")
+	}
 	return errors.Join(err, rc.leave(err))
 }
 
