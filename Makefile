@@ -69,8 +69,8 @@ check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, 
 		[ -z "$$unformatted" ] || { echo "not formatted: run $(call tool,$(GOFUMPT)) -w on" $$unformatted; exit 1; }
 	$(GO) test ./tests/arch
 
-bench: root setup binaries ## measure against plain tools and write docs/benchmarks.md (ROWS=commit,list: only these)
-	@deploy/setup.sh rsync=rsync
+bench: root setup qemu binaries ## measure against plain tools and write docs/benchmarks.md (ROWS=commit,list: only these)
+	@deploy/setup.sh rsync=rsync restic=restic
 	@$(GO) run ./tests/bench $(if $(ROWS),-rows $(ROWS)) $(if $(SHORT),-short)
 
 fuzz: ## run each fuzz target for 10 s, or as long as FUZZTIME says

@@ -160,10 +160,15 @@ func mountTop(path, target string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(target, 0o700); err != nil {
+	if there, err := mountsBelow(target); err != nil || len(there) > 0 {
 		return err
 	}
-	if there, err := mountsBelow(target); err != nil || len(there) > 0 {
+	return mountDevice(device, target)
+}
+
+// mountDevice mounts a whole pool from its top, which btrfs numbers 5.
+func mountDevice(device, target string) error {
+	if err := os.MkdirAll(target, 0o700); err != nil {
 		return err
 	}
 	return os.NewSyscallError("mount", unix.Mount(device, target, "btrfs", unix.MS_NOATIME, "subvolid=5"))

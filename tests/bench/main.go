@@ -7,9 +7,9 @@
 // disturbs one side disturbs the other. The remaining rows are absolute and mean something
 // only on a quiet machine, so the table says how busy it was.
 //
-// suite.go lists what is measured; commit.go, tree.go, list.go, start.go and idle.go
-// measure it. row.go and stats.go judge, report.go writes. node.go is the server's process
-// and fixture.go the large pools, which are made once and kept.
+// suite.go lists what is measured; commit.go, tree.go, stream.go, zfs.go, list.go, start.go
+// and idle.go measure it. row.go and stats.go judge, report.go writes. node.go is the
+// server's process and fixture.go the large pools, which are made once and kept.
 //
 // It needs root: it mounts file systems in files of its own. It leaves nothing behind but
 // its results and the fixtures, both in the folder that -cache names.
@@ -47,6 +47,7 @@ type options struct {
 	bin, cache, docs string
 	names            string
 	short            bool
+	guest            string // run in the guest, and leave the rows in this file
 }
 
 func parse(args []string) (*options, error) {
@@ -56,6 +57,7 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&o.cache, "cache", filepath.Join(".cache", "bench"), "folder for the fixtures and results.json")
 	flags.StringVar(&o.docs, "docs", filepath.Join("docs", "benchmarks.md"), "page whose table a whole run replaces")
 	flags.StringVar(&o.names, "rows", "", "measure only these, separated by commas: "+strings.Join(names(), ","))
+	flags.StringVar(&o.guest, "guest", "", "for this program itself: measure what needs ZFS, here, and leave the rows in this file")
 	flags.BoolVar(&o.short, "short", false, "few rounds and no fixture of 10,000 dots: a try, whose results are not kept")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -70,6 +72,9 @@ func run(ctx context.Context, args []string) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
+	}
+	if o.guest != "" {
+		return runGuest(ctx, o)
 	}
 	chosen, err := choose(o.names)
 	if err != nil {

@@ -20,6 +20,8 @@ func scenarios() []scenario {
 	return []scenario{
 		{"commit", benchCommit},
 		{"tree", benchTree},
+		{"stream", benchStream},
+		{"zfs", benchZFS},
 		{"list", benchList},
 		{"start", benchStart},
 		{"idle", benchIdle},
