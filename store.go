@@ -45,7 +45,8 @@ type Store interface {
 	Snapshot(ctx context.Context, requests []SnapRequest) []Snapshot
 
 	// Live returns how to mount a line's head for writing. A line that has commits and no
-	// head, as a replica has, gets one from its newest commit.
+	// head, as a replica has, gets one from its newest commit, but not while a stream is
+	// received into it: that is [Busy].
 	Live(ctx context.Context, line LineID) (Device, error)
 
 	// View returns how to mount a commit read-only.
@@ -94,6 +95,9 @@ type Store interface {
 	// Close breaks off streams, waits for running calls and lets another process open the
 	// store. Called twice it does nothing.
 	Close() error
+
+	// Streams carry commits from one store to another.
+	Streams
 }
 
 // Caps is what a store can do.

@@ -26,16 +26,24 @@ type Streams interface {
 	// A commit that is there already with the same GUID is passed over. Each other one must
 	// be sent as the difference to the newest commit there, or whole to a line that is empty:
 	// anything else is [Diverged], as is a head that holds what no commit does. [Exists] for
-	// an id that is there with another GUID. [Corrupt] for a stream that is not what was
-	// sent, [Invalid] for one that does what spec.Trust forbids, [Unreachable] for one that
-	// broke off, [NoSpace], [Busy] while another stream is received into the line; the line
+	// an id that is there with another GUID, and for a line that is there with another
+	// origin. [Corrupt] for a stream that is not what was sent, [Invalid] for one that does
+	// what spec.Trust forbids, [Unreachable] for one that broke off, [Conflict] for one that
+	// goes on where nothing is kept to go on from: send from the beginning. [NoSpace], and
+	// [Busy] while another stream is received into the line or its head is mounted. The line
 	// stays as the last whole commit left it.
 	//
-	// What was received is said also where an error is.
+	// A head without changes is given up for the first commit that is taken. As long as the
+	// stream lasts, no other can be made, and the commit that it goes on from cannot be
+	// dropped: both are [Busy]. A line that was made for a stream is seen by nobody before
+	// it has a commit.
+	//
+	// What was received is said also where an error is. A Read of r may then still run,
+	// until whoever has r closes it.
 	Receive(ctx context.Context, spec RecvSpec, r io.Reader) (Received, error)
 
-	// AbortReceive throws away what broken streams into a line have left, and gives its
-	// space back. Without any it does nothing. [Busy] while a stream is received.
+	// AbortReceive throws away what streams into a line have left to go on from, and gives
+	// its space back. Without any it does nothing. [Busy] while a stream is received.
 	AbortReceive(ctx context.Context, line LineID) error
 }
 

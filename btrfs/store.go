@@ -18,10 +18,7 @@ import (
 	"dotmesh.io/dotmesh/internal/kv"
 )
 
-var (
-	_ dotmesh.Store   = (*Store)(nil)
-	_ dotmesh.Streams = (*Store)(nil)
-)
+var _ dotmesh.Store = (*Store)(nil)
 
 // DefaultSize is the size of a file that Open makes when the config names none.
 const DefaultSize = 10 << 30

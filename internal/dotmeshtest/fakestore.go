@@ -14,10 +14,7 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
-var (
-	_ dotmesh.Store   = (*Store)(nil)
-	_ dotmesh.Streams = (*Store)(nil)
-)
+var _ dotmesh.Store = (*Store)(nil)
 
 // Store is the fake [dotmesh.Store]: heads and commits are plain directories, so a test
 // may write into a head's Device.Source as a container would and read commits back; Diff

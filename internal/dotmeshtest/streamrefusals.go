@@ -271,7 +271,7 @@ func withXattr(name string, value []byte) func(path string) error {
 
 // in is the same store in a part of a test.
 func (h *streamHarness) in(t *testing.T) *streamHarness {
-	return &streamHarness{storeHarness: &storeHarness{T: t, Store: h.Store}, Streams: h.Streams, open: h.open}
+	return &streamHarness{&storeHarness{T: t, Store: h.Store}, h.open}
 }
 
 func streamTestSentBusy(h *streamHarness) {

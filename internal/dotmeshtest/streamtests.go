@@ -28,7 +28,7 @@ func streamTests() []streamTest {
 func RunStreamTests(t *testing.T, open func(*testing.T) dotmesh.Store) {
 	for _, test := range streamTests() {
 		t.Run(test.name, func(t *testing.T) {
-			h := newStreamHarness(t, open)
+			h := &streamHarness{&storeHarness{T: t, Store: open(t)}, open}
 			if test.needs != nil && !test.needs(h.Caps()) {
 				t.Logf("a %s store does not promise this: %+v", h.Caps().Kind, h.Caps())
 				return
@@ -38,31 +38,20 @@ func RunStreamTests(t *testing.T, open func(*testing.T) dotmesh.Store) {
 	}
 }
 
-// streamHarness is a store with streams, and a way to more like it.
+// streamHarness is a store, and a way to more like it.
 type streamHarness struct {
 	*storeHarness
-	dotmesh.Streams
 	open func(*testing.T) dotmesh.Store
 }
 
-func newStreamHarness(t *testing.T, open func(*testing.T) dotmesh.Store) *streamHarness {
-	return withStreams(&storeHarness{T: t, Store: open(t)}, open)
-}
-
-func withStreams(h *storeHarness, open func(*testing.T) dotmesh.Store) *streamHarness {
-	h.Helper()
-	streams, ok := h.Store.(dotmesh.Streams)
-	if !ok {
-		h.Fatal("the store has no streams")
-	}
-	return &streamHarness{storeHarness: h, Streams: streams, open: open}
-}
-
 // another opens a second store.
-func (h *streamHarness) another() *streamHarness { return newStreamHarness(h.T, h.open) }
+func (h *streamHarness) another() *streamHarness {
+	h.Helper()
+	return &streamHarness{&storeHarness{T: h.T, Store: h.open(h.T)}, h.open}
+}
 
 // crashed returns a harness for what a power cut at this moment leaves.
-func (h *streamHarness) crashed() *streamHarness { return withStreams(h.crash(), h.open) }
+func (h *streamHarness) crashed() *streamHarness { return &streamHarness{h.crash(), h.open} }
 
 // sending asks for commits of one line, as the difference to from.
 func sending(from dotmesh.Ref, refs ...dotmesh.Ref) dotmesh.SendSpec {
