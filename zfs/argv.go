@@ -94,6 +94,9 @@ func syncPool(pool string) command { return zpool("sync", pool) }
 // listPool shows a pool's devices.
 func listPool(pool string) command { return zpool("list", "-HPpv", "-o", "name,guid,health", pool) }
 
+// poolSpace says how large a pool's disks are, and how much of them is taken.
+func poolSpace(pool string) command { return zpool("list", "-Hp", "-o", "size,allocated", pool) }
+
 // findPools shows the pools that lie in a file and are not imported.
 func findPools(file string) command { return zpool("import", "-d", file) }
 

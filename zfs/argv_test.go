@@ -22,7 +22,7 @@ func everyCommand(n names, r dotmesh.Ref) []command {
 		createDataset(line), cloneSnapshot(at, line), takeSnapshots(at, at), destroyDataset(line),
 		destroySnapshots(line, r.Commit.String(), r.Commit.String()), rollBack(at),
 		setReadOnly(line, true), setReservation(n.node(), rand.Int64()),
-		syncPool(n.pool), listPool(n.pool), findPools("/a file"), importPool("/-a file", "123", n.pool), createPool(n.pool, "/file"),
+		syncPool(n.pool), listPool(n.pool), poolSpace(n.pool), findPools("/a file"), importPool("/-a file", "123", n.pool), createPool(n.pool, "/file"),
 		sendWhole(at), sendDifference(at, at), tokenContents("1-a-b-c"), sendRest("1-a-b-c"),
 		receiveFirst(at, ""), receiveFirst(at, at), receiveNext(at), abortReceive(line),
 		holdSnapshots("dotmesh-x", at, at), releaseSnapshots("dotmesh-x", at, at),

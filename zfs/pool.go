@@ -228,9 +228,32 @@ func (s *Store) space(ctx context.Context) (size, free int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	lines, err := s.run.output(ctx, poolSpace(s.pool))
+	if err != nil {
+		return 0, 0, err
+	}
+	raw := strings.Split(strings.Join(lines, "\n"), "\t")
+	if len(raw) != 2 {
+		return 0, 0, odd(strings.Join(lines, "\n"))
+	}
 	used, err1 := all[0].number()
 	free, err2 := all[1].number()
-	return used + free, free, join(err1, err2)
+	disks, err3 := value{text: raw[0]}.number()
+	taken, err4 := value{text: raw[1]}.number()
+	return used + free, min(free, unallocated(used+free, disks, taken)), join(err1, err2, err3, err4)
+}
+
+// unallocated is what is free in a pool of size for its users, when so much of its disks is
+// taken. Soon after something was destroyed that is less than what ZFS says is available,
+// and only that can be written: the kernel frees blocks in the background. The disks hold
+// more than the users can have, by what ZFS keeps for itself and by copies for safety.
+func unallocated(size, disks, taken int64) int64 {
+	const atLeast, share = 128 << 20, 32 // what ZFS keeps for itself
+	own := max(size/(share-1), min(size, atLeast))
+	if disks <= 0 {
+		return size
+	}
+	return max(size-int64(float64(taken)*float64(size+own)/float64(disks)), 0)
 }
 
 // Available reports whether this machine has ZFS: the programs, and a kernel that knows it.

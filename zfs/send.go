@@ -245,6 +245,10 @@ func (s *Store) startSender(ctx context.Context, steps []sendStep, token string,
 func (st *sender) Read(p []byte) (int, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if st.err == nil && st.ctx.Err() != nil { // what was read ahead is of no use
+		st.err = st.ended()
+		st.out.Reset()
+	}
 	for st.out.Len() == 0 {
 		if st.err != nil {
 			return 0, st.err
