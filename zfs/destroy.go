@@ -30,6 +30,11 @@ func (s *Store) Drop(ctx context.Context, line dotmesh.LineID, commits []dotmesh
 		if len(refs) == 0 {
 			return nil
 		}
+		if slices.Contains(refs, l.newest()) { // what a stream goes on from
+			if err := s.incoming.free(line); err != nil {
+				return err
+			}
+		}
 		release, err := s.claim(ctx, refs...)
 		if err != nil {
 			return err

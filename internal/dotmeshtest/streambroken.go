@@ -63,7 +63,7 @@ func streamTestCut(h *streamHarness) {
 	refs, stream := smallHistory(h)
 	line := refs[0].Line
 	places := []int{1, len(stream) - 1}
-	for at := 0; at < len(stream); at += 4096 {
+	for at := 0; at < len(stream); at += h.size(4096, 32<<10) {
 		places = append(places, at)
 	}
 	for _, at := range borders(h, stream) {
@@ -98,9 +98,9 @@ func streamTestFlipped(h *streamHarness) {
 	refs, stream := smallHistory(h)
 	line := refs[0].Line
 	b := h.another()
-	for i := range 300 {
+	for i := range h.size(300, 30) {
 		at := i // all of the beginning, and some of the rest
-		if i >= 150 {
+		if i >= h.size(150, 15) {
 			at = rand.IntN(len(stream))
 		}
 		changed := bytes.Clone(stream)
@@ -128,7 +128,7 @@ func streamTestResume(h *streamHarness) {
 	refs := eventful(h)
 	line := refs[0].Line
 	stream := chopped(h, h.sent(sending(dotmesh.Ref{}, refs[:2]...)), 4<<10)
-	for _, tenths := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9} {
+	for tenths := 1; tenths < 10; tenths += h.size(1, 4) {
 		b := h.another()
 		cut := len(stream) * tenths / 10
 		got, err := b.Receive(h.Context(), into(line), bytes.NewReader(stream[:cut]))
@@ -265,7 +265,7 @@ func streamTestCrash(h *streamHarness) {
 	refs := eventful(h)
 	line := refs[0].Line
 	stream := chopped(h, h.sent(sending(dotmesh.Ref{}, refs...)), 4<<10)
-	for _, tenths := range []int{1, 3, 5, 7, 9} {
+	for tenths := 1; tenths < 10; tenths += h.size(2, 4) {
 		b := h.another()
 		half := b.receiveHalf(into(line), stream, len(stream)*tenths/10)
 		crashed := b.crashed()

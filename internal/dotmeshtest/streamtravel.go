@@ -52,8 +52,9 @@ func rearrange(h *streamHarness, dir string) {
 	_, err1 := f.WriteAt([]byte("an island"), 3<<30)
 	_, err2 := f.WriteAt(bytes.Repeat([]byte("block"), 1<<14), 4<<30)
 	h.must(errors.Join(err1, err2, f.Close()))
-	for i := range 300 {
-		h.must(os.Rename(path(fmt.Sprintf("crowd/%d", i)), path(fmt.Sprintf("crowd/%d", 299-i)+"-")))
+	crowd := h.size(300, 60)
+	for i := range crowd {
+		h.must(os.Rename(path(fmt.Sprintf("crowd/%d", i)), path(fmt.Sprintf("crowd/%d", crowd-1-i)+"-")))
 	}
 }
 
@@ -143,7 +144,7 @@ func streamTestRandom(h *streamHarness) {
 	line := h.fork(dotmesh.Origin{})
 	b := h.another()
 	before := dotmesh.Ref{}
-	for round := range 12 {
+	for round := range h.size(12, 4) {
 		dir, unmount := h.live(line)
 		for range w.IntN(60) {
 			w.change(dir)
@@ -162,10 +163,7 @@ func streamTestRandom(h *streamHarness) {
 }
 
 func streamTestMany(h *streamHarness) {
-	count := 150
-	if h.Caps().Kind == "zfs" {
-		count = 20
-	}
+	count := h.size(150, 10)
 	line := h.fork(dotmesh.Origin{})
 	dir, unmount := h.live(line)
 	var refs []dotmesh.Ref
@@ -284,7 +282,7 @@ func streamTestAtOnce(h *streamHarness) {
 	var group sync.WaitGroup
 	var mu sync.Mutex // guards want
 	want := map[dotmesh.LineID][]dotmesh.Ref{}
-	for i := range 8 {
+	for i := range h.size(8, 4) {
 		from, to := stores[i%2], stores[1-i%2]
 		group.Go(func() {
 			refs, err := exchange(from, to)
@@ -310,7 +308,7 @@ func exchange(from, to *streamHarness) (refs []dotmesh.Ref, err error) {
 	ctx, line := from.Context(), newLine()
 	err = from.Fork(ctx, line, dotmesh.Origin{})
 	before := dotmesh.Ref{}
-	for range 5 {
+	for range from.size(5, 2) {
 		if err != nil {
 			return nil, err
 		}
