@@ -64,7 +64,7 @@ func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) ([]dotmesh.FileC
 // openState opens the root of a commit, or of a head as it is now. What it returns must be
 // called when it has been read; the directory is closed before.
 func (s *Store) openState(ctx context.Context, r dotmesh.Ref) (dir *os.File, done func() error, err error) {
-	name, done := s.at(r), func() error { return nil }
+	name := s.at(r)
 	if r.Commit.IsZero() {
 		if name, err = s.takeScratch(ctx, r.Line); err != nil {
 			return nil, nil, err

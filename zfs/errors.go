@@ -40,6 +40,7 @@ const (
 	denied       cause = "it is not allowed"
 	noModule     cause = "the kernel has no ZFS"
 	noPool       cause = "there is no such pool"
+	foreign      cause = "the pool was in use elsewhere"
 	suspended    cause = "the pool does not answer"
 	damaged      cause = "the pool is damaged"
 	unsupported  cause = "this ZFS cannot do it"
@@ -83,6 +84,8 @@ var complaints = []struct {
 	{"no such pool", noPool},
 	{"no pools available to import", noPool},
 	{"pool I/O is currently suspended", suspended},
+	{"in use from another system", foreign},
+	{"in use from other system", foreign},
 	{"dataset does not exist", notExist},
 	{"could not find any snapshots to destroy", notExist},
 	{"no such tag on this dataset", notExist},
@@ -164,6 +167,7 @@ var verdicts = map[cause]struct {
 	denied:      {dotmesh.Denied, "the pool can be used by root only"},
 	noModule:    {dotmesh.Unsupported, "this machine's kernel has no ZFS; load it with: modprobe zfs"},
 	noPool:      {dotmesh.NotFound, "the zpool is not there; see zpool status and zpool import"},
+	foreign:     {dotmesh.Busy, "the zpool was last in use on another machine; if it is not any more, import it there or here with zpool import -f"},
 	suspended:   {dotmesh.Unreachable, "the zpool does not answer; see zpool status"},
 	damaged:     {dotmesh.Corrupt, "the zpool's disks returned damaged data; see zpool status"},
 	unsupported: {dotmesh.Unsupported, "this node's OpenZFS is too old for it; 2.1 or newer is needed"},

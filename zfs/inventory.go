@@ -59,6 +59,10 @@ func (s *Store) Line(ctx context.Context, line dotmesh.LineID) (dotmesh.LineInfo
 
 // all returns the lines that are there.
 func (s *Store) all(ctx context.Context) ([]*state, error) {
+	before, err := s.records()
+	if err != nil {
+		return nil, err
+	}
 	end := s.leaving.begin()
 	all, err := s.list(ctx, listAll(s.lines()))
 	gone := end()
@@ -74,7 +78,7 @@ func (s *Store) all(ctx context.Context) ([]*state, error) {
 	}
 	var states []*state
 	for line, f := range all {
-		if l := newState(line, f, records[line]); l.there() && !gone[line] {
+		if l := newState(line, f, records[line].since(before[line])); l.there() && !gone[line] {
 			states = append(states, l)
 		}
 	}

@@ -151,12 +151,16 @@ func (s *Store) look(ctx context.Context, line dotmesh.LineID) (*state, error) {
 	if line.IsZero() {
 		return nil, dotmesh.E("", dotmesh.NotFound, "no line is named")
 	}
+	before, err := s.record(line)
+	if err != nil {
+		return nil, err
+	}
 	all, err := s.list(ctx, listOne(s.line(line)))
 	if err != nil && !errors.Is(err, notExist) {
 		return nil, err
 	}
 	r, err := s.record(line)
-	return newState(line, all[line], r), err
+	return newState(line, all[line], r.since(before)), err
 }
 
 // find looks at a line that must be there.

@@ -38,6 +38,14 @@ type record struct {
 	Doomed bool `json:"doomed,omitempty"`
 }
 
+// since returns what is to be thought of a line that was looked at while its record was
+// changed: it may have been met half-made or half-destroyed.
+func (r record) since(before record) record {
+	r.Doomed = r.Doomed || before.Doomed
+	r.Incoming = r.Incoming || before.Incoming
+	return r
+}
+
 // record returns what is known of a line; nothing, if nothing is.
 func (s *Store) record(line dotmesh.LineID) (r record, err error) {
 	err = s.kv.View(func(tx dotmesh.KVReader) (err error) {
