@@ -167,11 +167,7 @@ func syncFile(f *os.File) error {
 
 // layout makes the datasets that every pool has. None is ever mounted by itself; lines can
 // be written to only where that was allowed for each.
-func (s *Store) layout(ctx context.Context) error {
-	size, _, err := s.space(ctx)
-	if err != nil {
-		return err
-	}
+func (s *Store) layout(ctx context.Context, size int64) error {
 	s.kvSize = min(max(size/64, 4<<20), kv.DefaultSize)
 	there, err := s.run.output(ctx, listNames(s.root()))
 	if err != nil && !errors.Is(err, notExist) {

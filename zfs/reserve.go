@@ -20,18 +20,11 @@ type reserve struct {
 	held int64      // how many parts are reserved
 }
 
-// openReserve takes a reserve of 5 % of the pool, or as much of it as there is room for.
-func openReserve(ctx context.Context, run *runner, dataset string, size int64) (*reserve, error) {
+// openReserve takes a reserve of 5 % of the pool, or as much of it as there is room for;
+// reserved is what it has.
+func openReserve(ctx context.Context, run *runner, dataset string, size, reserved int64) (*reserve, error) {
 	r := &reserve{run: run, dataset: dataset, part: size / 20 / reserveParts}
-	all, err := run.values(ctx, dataset, "reservation")
-	if err != nil {
-		return nil, err
-	}
-	bytes, err := all[0].number()
-	if err != nil {
-		return nil, err
-	}
-	r.held = min(bytes/r.part, reserveParts)
+	r.held = min(reserved/r.part, reserveParts)
 	for want := int64(reserveParts); want > r.held; want-- {
 		if err := r.set(ctx, want); err != nil && !full(err) {
 			return nil, err

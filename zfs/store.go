@@ -117,24 +117,27 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := s.layout(ctx); err != nil {
+	size, _, err := s.space(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.layout(ctx, size); err != nil {
 		return err
 	}
 	if err := s.openNode(); err != nil {
 		return err
 	}
-	size, _, err := s.space(ctx)
+	all, err := s.run.values(ctx, s.names.reserve(), "reservation", "referenced")
 	if err != nil {
 		return err
 	}
-	if s.reserve, err = openReserve(ctx, s.run, s.names.reserve(), size); err != nil {
+	reserved, err1 := all[0].number()
+	empty, err2 := all[1].number()
+	if err := join(err1, err2); err != nil {
 		return err
 	}
-	empty, err := s.run.values(ctx, s.names.reserve(), "referenced")
-	if err != nil {
-		return err
-	}
-	if s.empty, err = empty[0].number(); err != nil {
+	s.empty = empty // nothing was ever written into this one
+	if s.reserve, err = openReserve(ctx, s.run, s.names.reserve(), size, reserved); err != nil {
 		return err
 	}
 	if err := s.sweep(ctx); err != nil {

@@ -3,6 +3,8 @@
 package zfs_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,32 +50,72 @@ func open(t *testing.T, c zfs.Config) *zfs.Store {
 	return s
 }
 
-// freezer returns a directory on a file system of its own, which can be frozen, and a
-// function that does so, runs another one, and thaws it.
-func freezer(t *testing.T) (dir string, frozen func(func())) {
-	t.Helper()
-	image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
-	command(t, "truncate", "-s", "1G", image)
-	command(t, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", image)
-	command(t, "mount", "-o", "loop", image, dir)
-	t.Cleanup(func() { command(t, "umount", dir) })
-	return dir, func(f func()) {
-		d, err := os.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer d.Close()
-		const freeze, thaw = 0xc0045877, 0xc0045878 // FIFREEZE, FITHAW
-		if err := unix.IoctlSetInt(int(d.Fd()), freeze, 0); err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := unix.IoctlSetInt(int(d.Fd()), thaw, 0); err != nil {
-				t.Fatal(err)
-			}
-		}()
-		f()
+// disk is a file system of its own for the files of pools, which can be frozen.
+var disk string
+
+func TestMain(m *testing.M) {
+	status, err := withDisk(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	os.Exit(status)
+}
+
+// withDisk runs f while there is a disk.
+func withDisk(f func() int) (status int, err error) {
+	dir, err := os.MkdirTemp("", "zfs-test-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	image := filepath.Join(dir, "image")
+	disk = filepath.Join(dir, "disk")
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 8<<30), os.Mkdir(disk, 0o700)); err != nil {
+		return 0, err
+	}
+	for _, argv := range [][]string{
+		{"mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1", image},
+		{"mount", "-o", "loop", image, disk},
+	} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("%v: %w: %s", argv, err, out)
+		}
+	}
+	defer func() { err = errors.Join(err, exec.Command("umount", disk).Run()) }()
+	return f(), nil
+}
+
+// frozen runs f while nothing is written to the disk.
+func frozen(t *testing.T, f func()) {
+	t.Helper()
+	d, err := os.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	const freeze, thaw = 0xc0045877, 0xc0045878 // FIFREEZE, FITHAW
+	if err := unix.IoctlSetInt(int(d.Fd()), freeze, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.IoctlSetInt(int(d.Fd()), thaw, 0); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	f()
+}
+
+// onDisk returns a path for a pool's file on the disk, which goes with the test.
+func onDisk(t *testing.T, pool string) string {
+	t.Helper()
+	path := filepath.Join(disk, pool)
+	t.Cleanup(func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	})
+	return path
 }
 
 // crasher is a store in a file that can be copied as a power cut would leave it: with all
@@ -81,13 +123,12 @@ func freezer(t *testing.T) (dir string, frozen func(func())) {
 type crasher struct {
 	*zfs.Store
 	pool, file string
-	frozen     func(func())
 }
 
 func newStore(t *testing.T) *crasher {
 	t.Helper()
-	dir, frozen := freezer(t)
-	c := &crasher{pool: poolName(), file: filepath.Join(dir, "pool"), frozen: frozen}
+	c := &crasher{pool: poolName()}
+	c.file = onDisk(t, c.pool)
 	c.Store = open(t, zfs.Config{Pool: c.pool, File: c.file, Size: poolSize})
 	return c
 }
@@ -97,7 +138,7 @@ func newStore(t *testing.T) *crasher {
 func (c *crasher) Crash(t *testing.T) dotmesh.Store {
 	t.Helper()
 	twin := filepath.Join(t.TempDir(), "twin")
-	c.frozen(func() { command(t, "cp", "--sparse=always", c.file, twin) })
+	frozen(t, func() { command(t, "cp", "--sparse=always", c.file, twin) })
 	command(t, "zpool", "reguid", c.pool)
 	return open(t, zfs.Config{Pool: poolName(), File: twin})
 }
