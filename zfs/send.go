@@ -125,8 +125,8 @@ func (s *Store) tokenOf(ctx context.Context, resume []byte, step sendStep) (stri
 	return had.Token, nil
 }
 
-// holdBucket holds the tags of holds, each with its snapshots: what the next Open releases
-// if we do not.
+// holdBucket holds the tags of holds, each with its commits: what the next Open releases
+// if we do not. The pool may have another name then.
 const holdBucket = "store/holds"
 
 // hold keeps what is sent from being destroyed. What it returns lets go of it.
@@ -143,13 +143,10 @@ func (s *Store) hold(ctx context.Context, steps []sendStep) (release func(), err
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, len(refs))
-	for i, r := range refs {
-		names[i] = s.at(r)
-	}
+	names := s.allAt(refs)
 	tag := "dotmesh-" + dotmesh.NewUUID().String()
 	err = s.kv.Update(func(tx dotmesh.KVWriter) error {
-		value, err := json.Marshal(names)
+		value, err := json.Marshal(refs)
 		return join(err, tx.Put(holdBucket, tag, value))
 	})
 	if err == nil {
@@ -164,6 +161,14 @@ func (s *Store) hold(ctx context.Context, steps []sendStep) (release func(), err
 		_ = s.letGo(context.WithoutCancel(ctx), tag, names) // what is left, the next Open releases
 		unpin()
 	}, nil
+}
+
+func (s *Store) allAt(refs []dotmesh.Ref) []string {
+	names := make([]string, len(refs))
+	for i, r := range refs {
+		names[i] = s.at(r)
+	}
+	return names
 }
 
 // letGo releases holds, and forgets that they were taken.
@@ -188,9 +193,9 @@ func (s *Store) sweepHolds(ctx context.Context) error {
 	held := map[string][]string{}
 	err := s.kv.View(func(tx dotmesh.KVReader) error {
 		for tag, value := range tx.Scan(holdBucket) {
-			var names []string
-			if json.Unmarshal(value, &names) == nil && len(names) > 0 && strings.HasPrefix(tag, "dotmesh-") {
-				held[tag] = names
+			var refs []dotmesh.Ref
+			if json.Unmarshal(value, &refs) == nil && len(refs) > 0 && strings.HasPrefix(tag, "dotmesh-") {
+				held[tag] = s.allAt(refs)
 			}
 		}
 		return nil
