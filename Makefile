@@ -52,7 +52,9 @@ test-zfs: root qemu ## run the tests that need ZFS in a machine that has it (ZFS
 	GO=$(GO) ZFS=$(ZFS) tests/zfs/test $(ZFS_TESTS) $(TESTFLAGS)
 
 test-zfs-full: export TEST_ZFS_FULL = 1
-test-zfs-full: test-zfs ## the same with the big sizes
+test-zfs-full: ZFS_TESTS += ./tests/node
+test-zfs-full: TESTFLAGS += -test.timeout=3h
+test-zfs-full: test-zfs ## the same, and what takes hours there: streams, and a whole node
 	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 30m ./tests/zfs)
 
 qemu:
@@ -63,7 +65,7 @@ qemu:
 check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, gofumpt and the import rules
 	$(GO) vet ./...
 	$(GO) vet -tags failpoints ./...
-	$(GO) vet -tags zfs,zfsrun ./...
+	$(GO) vet -tags zfs,zfsfull,zfsrun ./...
 	$(call tool,$(STATICCHECK)) ./...
 	@echo "gofumpt -l ."; unformatted="$$($(call tool,$(GOFUMPT)) -l .)"; \
 		[ -z "$$unformatted" ] || { echo "not formatted: run $(call tool,$(GOFUMPT)) -w on" $$unformatted; exit 1; }

@@ -146,7 +146,3 @@ func (c *crasher) Crash(t *testing.T) dotmesh.Store {
 func TestStore(t *testing.T) {
 	dotmeshtest.RunStoreTests(t, func(t *testing.T) dotmesh.Store { return newStore(t) })
 }
-
-func TestStreams(t *testing.T) {
-	dotmeshtest.RunStreamTests(t, func(t *testing.T) dotmesh.Store { return newStore(t) })
-}
