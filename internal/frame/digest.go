@@ -34,7 +34,7 @@ func (d *Digest) Clone() *Digest {
 	if err != nil {
 		panic(err) // crypto/sha256 documents that it can
 	}
-	return &Digest{sum: sum.(hash.Cloner), size: d.size}
+	return &Digest{sum: sum, size: d.size}
 }
 
 // trailer is the payload that ends a step: it binds the body to the header it came under.
