@@ -20,7 +20,7 @@ import (
 )
 
 // command runs a program and returns what it printed.
-func command(t *testing.T, argv ...string) string {
+func command(t testing.TB, argv ...string) string {
 	t.Helper()
 	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
@@ -42,7 +42,7 @@ func newDisk(t *testing.T) string {
 }
 
 // mountLive mounts the head of a line, and returns where and what unmounts it.
-func mountLive(t *testing.T, s dotmesh.Store, line dotmesh.LineID) (dir string, unmount func()) {
+func mountLive(t testing.TB, s dotmesh.Store, line dotmesh.LineID) (dir string, unmount func()) {
 	t.Helper()
 	d, err := s.Live(t.Context(), line)
 	if err != nil {

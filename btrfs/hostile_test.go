@@ -33,7 +33,7 @@ type target struct {
 
 // newTarget makes a line with a commit that holds a directory d with a file f, a file g,
 // links to the trap and beyond, a set-user-id program and an immutable file.
-func newTarget(t *testing.T) *target {
+func newTarget(t testing.TB) *target {
 	t.Helper()
 	p := &target{crasher: newStore(t), trap: t.TempDir(), guid: dotmesh.NewUUID(), top: t.TempDir()}
 	command(t, "mkdir", filepath.Join(p.trap, "dir"))
@@ -82,7 +82,7 @@ func newTarget(t *testing.T) *target {
 	return p
 }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func write(t *testing.T, path, content string) {
 }
 
 // commit makes a commit and returns its guid.
-func (p *target) commit(t *testing.T, line dotmesh.LineID) dotmesh.UUID {
+func (p *target) commit(t testing.TB, line dotmesh.LineID) dotmesh.UUID {
 	t.Helper()
 	got := p.Snapshot(t.Context(), []dotmesh.SnapRequest{{Line: line, Commit: dotmesh.CommitID{UUID: dotmesh.NewUUID()}}})[0]
 	guid, err := dotmesh.ParseUUID(got.GUID)
@@ -107,7 +107,7 @@ func (p *target) start() *script {
 }
 
 // send has the pool receive a script.
-func (p *target) send(t *testing.T, s *script, trust dotmesh.Trust) error {
+func (p *target) send(t testing.TB, s *script, trust dotmesh.Trust) error {
 	t.Helper()
 	h := frame.Header{
 		Format: "btrfs-1", Line: childLine, Commit: dotmesh.CommitID{UUID: p.guid}, GUID: p.guid.String(),
@@ -118,7 +118,7 @@ func (p *target) send(t *testing.T, s *script, trust dotmesh.Trust) error {
 }
 
 // picture is all that a stream must not change: what lies in the pool, and the trap.
-func (p *target) picture(t *testing.T) string {
+func (p *target) picture(t testing.TB) string {
 	t.Helper()
 	var b strings.Builder
 	for _, dir := range []string{p.trap, filepath.Join(p.top, "lines")} {

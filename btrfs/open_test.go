@@ -178,7 +178,7 @@ func TestAClosedPoolLeavesNothingBehind(t *testing.T) {
 }
 
 // backing returns the loop devices that a file backs.
-func backing(t *testing.T, file string) []string {
+func backing(t testing.TB, file string) []string {
 	t.Helper()
 	paths, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
@@ -194,7 +194,7 @@ func backing(t *testing.T, file string) []string {
 	return devices
 }
 
-func loopDevice(t *testing.T, file string) string {
+func loopDevice(t testing.TB, file string) string {
 	t.Helper()
 	devices := backing(t, file)
 	if len(devices) != 1 {

@@ -13,7 +13,7 @@ import (
 )
 
 // open opens a pool, and closes it with the test.
-func open(t *testing.T, c btrfs.Config) *btrfs.Store {
+func open(t testing.TB, c btrfs.Config) *btrfs.Store {
 	t.Helper()
 	s, err := btrfs.Open(t.Context(), c)
 	if err != nil {
@@ -37,7 +37,7 @@ type crasher struct {
 	file string
 }
 
-func newStore(t *testing.T) *crasher {
+func newStore(t testing.TB) *crasher {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pool")
 	return &crasher{Store: open(t, btrfs.Config{File: file, Size: poolSize}), file: file}
