@@ -20,6 +20,8 @@ var failpoints = []string{
 	"btrfs.snapshot.after-meta", "btrfs.snapshot.before-ioctl", "btrfs.snapshot.after-ioctl",
 	"btrfs.drop.before-ioctl", "btrfs.drop.before-sync", "btrfs.drop-head.before-ioctl", "btrfs.drop-head.before-sync",
 	"btrfs.destroy.after-mark", "btrfs.destroy.before-sync",
+	"btrfs.receive.after-record", "btrfs.receive.after-staging", "btrfs.receive.after-apply", "btrfs.receive.after-guid",
+	"btrfs.receive.after-meta", "btrfs.receive.after-publish",
 }
 
 func TestAKillAtAnyPointLeavesAStoreThatGoesOn(t *testing.T) {

@@ -3,7 +3,10 @@
 package btrfs_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 
 	"dotmesh.io/dotmesh"
 )
@@ -15,9 +18,19 @@ func storyID(what string) dotmesh.UUID { return dotmesh.UUID{9}.Derive(what) }
 func story(ctx context.Context, s dotmesh.Store) []func() error {
 	line := dotmesh.LineID{UUID: storyID("line")}
 	child := dotmesh.LineID{UUID: storyID("child")}
+	moved := dotmesh.LineID{UUID: storyID("moved")}
 	first, second := dotmesh.CommitID{UUID: storyID("first")}, dotmesh.CommitID{UUID: storyID("second")}
 	snap := func(line dotmesh.LineID, id dotmesh.CommitID) error {
 		return s.Snapshot(ctx, []dotmesh.SnapRequest{{Line: line, Commit: id, Meta: []byte("meta")}})[0].Err
+	}
+	var stream []byte
+	send := func() (err error) {
+		stream, err = sendAll(ctx, s, moved, second)
+		return err
+	}
+	receive := func() error {
+		_, err := s.Receive(ctx, dotmesh.RecvSpec{Line: moved}, bytes.NewReader(stream))
+		return err
 	}
 	return []func() error{
 		func() error { return s.Fork(ctx, line, dotmesh.Origin{}) },
@@ -29,7 +42,26 @@ func story(ctx context.Context, s dotmesh.Store) []func() error {
 		func() error { return s.Destroy(ctx, child) },
 		func() error { return s.Fork(ctx, child, dotmesh.Origin{Line: line, Commit: first}) }, // the id is free again
 		func() error { return s.Destroy(ctx, child) },
+		func() error { return s.Fork(ctx, moved, dotmesh.Origin{}) },
+		func() error { return snap(moved, second) },
+		send,
+		func() error { return s.Destroy(ctx, moved) },
+		receive, // makes the line
+		func() error { return s.Destroy(ctx, moved) },
+		func() error { return s.Fork(ctx, moved, dotmesh.Origin{}) },
+		receive, // takes its head away
+		func() error { return s.Destroy(ctx, moved) },
 	}
+}
+
+// sendAll returns the stream of a commit, whole.
+func sendAll(ctx context.Context, s dotmesh.Store, line dotmesh.LineID, id dotmesh.CommitID) ([]byte, error) {
+	stream, err := s.Send(ctx, dotmesh.SendSpec{Line: line, Commits: []dotmesh.CommitID{id}})
+	if err != nil {
+		return nil, err
+	}
+	all, err := io.ReadAll(stream)
+	return all, errors.Join(err, stream.Close())
 }
 
 // tellStory does all steps, and a step that fails once more.
