@@ -39,7 +39,9 @@ var childLine = dotmesh.LineID{UUID: dotmesh.UUID{1}.Derive("line")}
 var errRetried = errors.New("retried")
 
 // tasks are what a child can do beside opening the pool.
-var tasks = map[string]func(context.Context, dotmesh.Store) error{"work": work, "story": tellStory, "retries": retryAll}
+var tasks = map[string]func(context.Context, dotmesh.Store) error{
+	"work": work, "story": tellStory, "retries": retryAll, "receive": receiveFile,
+}
 
 // runChild does a task in a process of its own, and prints one line when it has.
 func runChild(task, pool string) int {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"dotmesh.io/dotmesh"
 )
@@ -54,9 +55,9 @@ func story(ctx context.Context, s dotmesh.Store) []func() error {
 	}
 }
 
-// sendAll returns the stream of a commit, whole.
-func sendAll(ctx context.Context, s dotmesh.Store, line dotmesh.LineID, id dotmesh.CommitID) ([]byte, error) {
-	stream, err := s.Send(ctx, dotmesh.SendSpec{Line: line, Commits: []dotmesh.CommitID{id}})
+// sendAll returns a stream of commits, the first of them whole.
+func sendAll(ctx context.Context, s dotmesh.Store, line dotmesh.LineID, ids ...dotmesh.CommitID) ([]byte, error) {
+	stream, err := s.Send(ctx, dotmesh.SendSpec{Line: line, Commits: ids})
 	if err != nil {
 		return nil, err
 	}
@@ -77,4 +78,14 @@ func tellStory(ctx context.Context, s dotmesh.Store) error {
 		retried = errRetried
 	}
 	return retried
+}
+
+// receiveFile is a child's task: to receive a stream that lies in a file.
+func receiveFile(ctx context.Context, s dotmesh.Store) error {
+	stream, err := os.ReadFile(os.Getenv("DOTMESH_TEST_STREAM"))
+	if err != nil {
+		return err
+	}
+	_, err = s.Receive(ctx, dotmesh.RecvSpec{Line: childLine}, bytes.NewReader(stream))
+	return err
 }
