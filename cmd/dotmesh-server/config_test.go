@@ -82,7 +82,7 @@ func TestValidateNamesTheFieldAndTheFix(t *testing.T) {
 		{"storage", func(c *Config) { c.Storage = "" }},
 		{"storage", func(c *Config) { c.Storage = "auto:/x" }},
 		{"storage", func(c *Config) { c.Storage = "btrfs:x" }},
-		{"storage", func(c *Config) { c.Storage = "zfs:pool" }},
+		{"storage", func(c *Config) { c.Storage = "zfs:a/b" }},
 		{"storage", func(c *Config) { c.Storage = "btrfs-file:/a\nb" }},
 		{"pool-size", func(c *Config) { c.PoolSize = "" }},
 		{"pool-size", func(c *Config) { c.PoolSize = "G" }},
