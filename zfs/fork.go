@@ -66,7 +66,7 @@ func (s *Store) makeHead(ctx context.Context, line dotmesh.LineID, from dotmesh.
 		if err := s.run.run(ctx, createDataset(s.line(line))); err != nil {
 			return err
 		}
-		return fail.Point("zfs.head.after")
+		return fail.Point("zfs.head.after-create")
 	}
 	unpin, err := s.pins.pin(from)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Store) makeHead(ctx context.Context, line dotmesh.LineID, from dotmesh.
 	if err != nil {
 		return err
 	}
-	return fail.Point("zfs.head.after")
+	return fail.Point("zfs.head.after-clone")
 }
 
 // Live returns the head. From then on it may hold what was fsynced and is in its log only.

@@ -166,10 +166,16 @@ func (b *bench) wantEveryPoint(t *testing.T) {
 		t.Errorf("only %d failpoints were found in the program", len(b.source))
 	}
 	for point, place := range b.source {
-		if !reached[point] {
+		if !reached[point] && !elsewhere(point) {
 			t.Errorf("no test came by %s at %s", point, place)
 		}
 	}
+}
+
+// elsewhere reports whether these servers cannot come by a failpoint: their pools are on
+// btrfs, and nothing that they are asked for receives commits. The stores' own tests do.
+func elsewhere(point string) bool {
+	return strings.HasPrefix(point, "zfs.") || strings.HasPrefix(point, "btrfs.receive.")
 }
 
 // sourcePoints finds the failpoints of the program, and where they are.
