@@ -160,6 +160,38 @@ func (l *counted) whole(r record) bool { return l.head || len(l.commits) > 0 || 
 
 // count takes the census. The caller has the turn, so that nothing changes meanwhile.
 func (s *Store) count(ctx context.Context) (*census, error) {
+	found, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.sort(found)
+}
+
+// layout is what the two trees say of which names and subvolumes lie where.
+type layout struct {
+	entries []dirEntry
+	subvols []placed
+}
+
+func (s *Store) look(ctx context.Context) (found layout, err error) {
+	v, err := subvolOf(s.lines)
+	if err != nil {
+		return found, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		found.entries, err = gather(ctx, s.lines, ownTree, func() func(item) ([]dirEntry, error) { return pickEntries })
+		return err
+	})
+	g.Go(func() (err error) {
+		found.subvols, err = gather(ctx, s.lines, rootTree, func() func(item) ([]placed, error) { return pickSubvols(v.id) })
+		return err
+	})
+	return found, g.Wait()
+}
+
+// sort makes a census of what was found, and of what the KV says of it.
+func (s *Store) sort(found layout) (*census, error) {
 	c := &census{
 		lines:   map[dotmesh.LineID]*counted{},
 		records: map[dotmesh.LineID]record{},
@@ -168,25 +200,7 @@ func (s *Store) count(ctx context.Context) (*census, error) {
 	if err := s.kv.View(c.readKV); err != nil {
 		return nil, err
 	}
-	v, err := subvolOf(s.lines)
-	if err != nil {
-		return nil, err
-	}
-	var entries []dirEntry
-	var subvols []placed
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		entries, err = gather(ctx, s.lines, ownTree, func() func(item) ([]dirEntry, error) { return pickEntries })
-		return err
-	})
-	g.Go(func() (err error) {
-		subvols, err = gather(ctx, s.lines, rootTree, func() func(item) ([]placed, error) { return pickSubvols(v.id) })
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	c.place(subvols, c.arrange(entries))
+	c.place(found.subvols, c.arrange(found.entries))
 	return c, nil
 }
 

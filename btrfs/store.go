@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"dotmesh.io/dotmesh"
@@ -96,20 +97,28 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
+// open opens the KV while it looks through the trees: both wait for the disk.
 func (s *Store) open(ctx context.Context) error {
 	for _, name := range []string{linesName, nodeName} {
 		if err := makeSubvol(s.pool.path(name)); err != nil {
 			return err
 		}
 	}
-	if err := s.openNode(); err != nil {
-		return err
-	}
 	var err error
 	if s.lines, err = openDir(s.pool.path(linesName)); err != nil {
 		return err
 	}
-	if err := s.sweep(ctx); err != nil {
+	var found layout
+	g, looking := errgroup.WithContext(ctx)
+	g.Go(s.openNode)
+	g.Go(func() (err error) {
+		found, err = s.look(looking)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := s.sweep(ctx, found); err != nil {
 		return fmt.Errorf("remove what was left half-done: %w", err)
 	}
 	return s.pool.sync()

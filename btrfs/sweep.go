@@ -11,11 +11,11 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
-// sweep removes what an earlier process left: scratch, lines that it was destroying,
+// sweep removes what an earlier process left where it was found: scratch, lines that it was destroying,
 // forks without a head, metadata of snapshots that were never taken. What it does not
 // know, and holds anything, it leaves alone.
-func (s *Store) sweep(ctx context.Context) error {
-	c, err := s.count(ctx)
+func (s *Store) sweep(ctx context.Context, found layout) error {
+	c, err := s.sort(found)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/verbs"
@@ -17,6 +18,7 @@ import (
 
 const (
 	page      = 4000            // keys in one page of a listing
+	readers   = 4               // that read a listing at once
 	probeTime = 5 * time.Second // a watch that heard nothing for this long asks whether etcd is there
 	retryTime = time.Second     // between attempts to reach it again
 )
@@ -91,7 +93,7 @@ func (w *watcher) lost(now head) bool {
 	return w.at == 0 || w.at > now.revision || w.cluster != 0 && w.cluster != now.cluster
 }
 
-// list tells everything there is, page by page at one revision.
+// list tells everything there is, in pages of one revision.
 func (w *watcher) list(ctx context.Context, now head) error {
 	w.at = 0
 	ctx, cancel := context.WithCancel(ctx)
@@ -103,14 +105,10 @@ func (w *watcher) list(ctx context.Context, now head) error {
 	}()
 	u := dotmesh.Update{Reset: true}
 	for p := range pages {
-		var err error
-		if u.Changes, err = w.decode(p); err != nil {
-			return err
+		if p.err != nil {
+			return p.err
 		}
-		if len(u.Changes) == 0 {
-			continue
-		}
-		if !w.tell(u) {
+		if u.Changes = p.changes; !w.tell(u) {
 			return nil
 		}
 		u = dotmesh.Update{}
@@ -124,10 +122,10 @@ func (w *watcher) list(ctx context.Context, now head) error {
 	return nil
 }
 
-// answer is what etcd said when it was asked for a page.
+// answer is what a page of a listing holds.
 type answer struct {
-	kvs []*mvccpb.KeyValue
-	err error
+	changes []dotmesh.Change
+	err     error
 }
 
 // spans are what is listed, from each key to the next one, without the collections that no
@@ -152,32 +150,54 @@ func spans() (spans [][2]string) {
 	return spans
 }
 
-// pages asks for one page while the last one is being decoded. It ends after the last
-// page, the first error, or with the context.
+// pages reads and decodes several spans at once, in no order between them: neither etcd nor
+// this process waits for the other then. It ends after the last page, the first error, or
+// with the context.
 func (w *watcher) pages(ctx context.Context, revision int64) <-chan answer {
 	pages := make(chan answer)
 	go func() {
 		defer close(pages)
+		g, reading := errgroup.WithContext(ctx)
+		g.SetLimit(readers)
 		for _, span := range spans() {
-			end := clientv3.GetPrefixRangeEnd(w.prefix)
-			if span[1] != "" {
-				end = w.prefix + span[1]
-			}
-			for first := w.prefix + span[0]; first != ""; {
-				var a answer
-				a.kvs, first, a.err = w.page(ctx, first, end, revision)
-				select {
-				case pages <- a:
-				case <-ctx.Done():
-					return
-				}
-				if a.err != nil {
-					return
-				}
+			g.Go(func() error { return w.read(reading, span, revision, pages) })
+		}
+		if err := g.Wait(); err != nil {
+			select {
+			case pages <- answer{err: err}:
+			case <-ctx.Done():
 			}
 		}
 	}()
 	return pages
+}
+
+// read reads a span, page by page. Pages of which nobody is told are left out.
+func (w *watcher) read(ctx context.Context, span [2]string, revision int64, pages chan<- answer) error {
+	end := clientv3.GetPrefixRangeEnd(w.prefix)
+	if span[1] != "" {
+		end = w.prefix + span[1]
+	}
+	for first := w.prefix + span[0]; first != ""; {
+		kvs, next, err := w.page(ctx, first, end, revision)
+		if err != nil {
+			return err
+		}
+		changes, err := w.decode(kvs)
+		if err != nil {
+			return err
+		}
+		first = next
+		if len(changes) == 0 {
+			continue
+		}
+		select {
+		case pages <- answer{changes: changes}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // page reads one page and says where the next one begins, "" if nowhere.
@@ -197,12 +217,9 @@ func (w *watcher) page(ctx context.Context, first, end string, revision int64) (
 }
 
 // decode returns the records of a page.
-func (w *watcher) decode(a answer) ([]dotmesh.Change, error) {
-	if a.err != nil {
-		return nil, a.err
-	}
-	changes := make([]dotmesh.Change, 0, len(a.kvs))
-	for _, kv := range a.kvs {
+func (w *watcher) decode(kvs []*mvccpb.KeyValue) ([]dotmesh.Change, error) {
+	changes := make([]dotmesh.Change, 0, len(kvs))
+	for _, kv := range kvs {
 		change, err := verbs.Told(strings.TrimPrefix(string(kv.Key), w.prefix), kv.Value)
 		if err != nil {
 			return nil, err

@@ -104,9 +104,6 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Unlock()
 	n.unmountChecks(ctx)
 	n.remount(ctx)
-	if err := n.recall(); err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.watch(ctx) })
 	g.Go(func() error { return n.start(ctx) })

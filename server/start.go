@@ -46,6 +46,9 @@ func (n *Node) awaitListing(ctx context.Context) error {
 	}
 	if ctx.Err() == nil && !n.identity().Cluster.IsZero() {
 		n.log.Warn("the registry does not answer; what is read is what this node remembers")
+		if err := n.recall(); err != nil {
+			return err
+		}
 		n.answer()
 	}
 	return n.view.await(ctx, listed)

@@ -162,6 +162,9 @@ func (p *picture) change(c dotmesh.Change) {
 func (v *view) recall(records []dotmesh.Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.listed {
+		return
+	}
 	for _, r := range records {
 		v.picture.change(dotmesh.Change{Record: r})
 	}

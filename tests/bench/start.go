@@ -3,6 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"time"
+
+	"dotmesh.io/dotmesh"
 )
 
 // benchStart starts servers that have a past, until they answer.
@@ -34,6 +38,33 @@ func benchStart(ctx context.Context, l *lab) (rows []row, err error) {
 		}
 		what := fmt.Sprintf("start of the server, etcd included, until it answers: %s", size.f)
 		rows = append(rows, alone(what, "s", times[1:], size.must))
+		if size.f.large() {
+			if times, err = l.startEtcd(ctx, p, l.rounds(size.rounds)); err != nil {
+				return rows, err
+			}
+			what := fmt.Sprintf("for comparison: start of its etcd with nothing beside it, until all is listed: %s", size.f)
+			rows = append(rows, alone(what, "s", times, 0))
+		}
 	}
 	return rows, nil
+}
+
+// startEtcd starts only the etcd of a place and reads all that it has, so many times.
+func (l *lab) startEtcd(ctx context.Context, p *place, rounds int) (times series, err error) {
+	for range rounds {
+		begun := time.Now()
+		err := l.registry(ctx, filepath.Join(p.data(), "etcd"), filepath.Join(p.dir, "etcd.sock"), func(r dotmesh.Registry) error {
+			for u := range r.Watch(ctx, 0) {
+				if u.Err != nil || u.Cursor > 0 {
+					times = append(times, time.Since(begun).Seconds())
+					return u.Err
+				}
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return times, err
+		}
+	}
+	return times, nil
 }
