@@ -143,7 +143,7 @@ func (p *pair) newSource(ctx context.Context, name string, fill func(dir string)
 		if err := fill(dir); err != nil {
 			return nil, err
 		}
-		if s.files[i], err = os.Create(filepath.Join(dir, changing)); err != nil {
+		if s.files[i], err = os.OpenFile(filepath.Join(dir, changing), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -318,16 +318,51 @@ func wholeRows(ctx context.Context, l *lab, p *pair) (rows []row, err error) {
 	return rows, nil
 }
 
-// changeRows change 4 KiB of a large tree. Ours is a commit and its way to the second pool.
-func changeRows(ctx context.Context, l *lab, p *pair) ([]row, error) {
-	s, err := p.newSource(ctx, "large", func(dir string) error { return largeTree.write(ctx, dir) })
-	if err != nil {
-		return nil, err
+// changeRows change 4 KiB of a GiB. Ours is a commit and its way to the second pool.
+func changeRows(ctx context.Context, l *lab, p *pair) (rows []row, err error) {
+	for _, of := range []struct {
+		name, text string
+		fill       func(dir string) error
+		must, aim  float64
+	}{
+		{"one", "4 KiB changed in one file of 1 GiB, committed and in a second pool", writeLarge, changeMust, changeAim},
+		{
+			"large", "for comparison: 4 KiB changed in 1 GiB in 10,000 files",
+			func(dir string) error { return largeTree.write(ctx, dir) }, 0, 0,
+		},
+	} {
+		s, err := p.newSource(ctx, of.name, of.fill)
+		if err != nil {
+			return rows, err
+		}
+		ours, rsyncs, restics, err := s.changes(ctx, l.rounds(15))
+		if err := errors.Join(err, s.close()); err != nil {
+			return rows, err
+		}
+		rows = append(rows,
+			compare(of.text, "`rsync -a --delete`, then sync", ours, rsyncs, true, of.must, of.aim),
+			compare("the same", "`restic backup`, then sync", ours, restics, true, of.must, 0))
 	}
-	defer s.close()
-	copied, repository, password := filepath.Join(p.theirs(1), "copy"), filepath.Join(p.theirs(1), "restic"), filepath.Join(p.dir, "password")
+	return rows, nil
+}
+
+// writeLarge makes the file that changes one of 1 GiB.
+func writeLarge(dir string) error {
+	f, err := os.Create(filepath.Join(dir, changing))
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(f, rand.Reader, 1<<30)
+	return errors.Join(err, f.Close())
+}
+
+// changes changes the source so many times, and has each carry that to the second pool.
+func (s *source) changes(ctx context.Context, rounds int) (ours, rsyncs, restics series, err error) {
+	p := s.pair
+	beside := filepath.Join(p.theirs(1), filepath.Base(s.theirs))
+	copied, repository, password := beside+".copy", beside+".restic", filepath.Join(p.dir, "password")
 	if err := os.WriteFile(password, []byte("bench"), 0o600); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	restic := func(args ...string) error {
 		args = append([]string{"--repo", repository, "--password-file", password, "--no-cache", "--quiet"}, args...)
@@ -337,12 +372,11 @@ func changeRows(ctx context.Context, l *lab, p *pair) ([]row, error) {
 		return errors.Join(quietly(ctx, "rsync", "-a", "--delete", s.theirs+"/", copied), p.sync(ctx))
 	}
 	if err := errors.Join(s.carry(ctx, 0), rsync(), restic("init"), restic("backup", s.theirs), p.settle()); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	var ours, rsyncs, restics series
-	for range l.rounds(15) {
+	for range rounds {
 		if err := s.change(); err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 		err := errors.Join(
 			timed(&ours, func() error { return errors.Join(s.commit(ctx), s.carry(ctx, len(s.commits)-1)) }),
@@ -350,13 +384,10 @@ func changeRows(ctx context.Context, l *lab, p *pair) ([]row, error) {
 			timed(&restics, func() error { return errors.Join(restic("backup", s.theirs), p.sync(ctx)) }),
 		)
 		if err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return []row{
-		compare("4 KiB changed in 1 GiB in 10,000 files, committed and in a second pool", "`rsync -a --delete`, then sync", ours, rsyncs, true, changeMust, changeAim),
-		compare("the same", "`restic backup`, then sync", ours, restics, true, changeMust, 0),
-	}, nil
+	return ours, rsyncs, restics, nil
 }
 
 func manyRow(ctx context.Context, l *lab, p *pair) ([]row, error) {
