@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -21,6 +22,7 @@ func brokenTests() []streamTest {
 	return []streamTest{
 		{"a stream that is cut anywhere shows whole commits only, and can be sent again", nil, streamTestCut},
 		{"a changed bit is never shown", nil, streamTestFlipped},
+		{"a body that is not the one whose digest came is never shown", nil, streamTestDigest},
 		{"a broken stream goes on where it broke off", nil, streamTestResume},
 		{"what goes on must be what broke off", nil, streamTestResumeOther},
 		{"a receiver who gives up leaves nothing that is seen", nil, streamTestGivenUp},
@@ -121,6 +123,43 @@ func streamTestFlipped(h *streamHarness) {
 	}
 	b.receive(into(line), stream, refs...)
 	h.wantSame(b, refs...)
+}
+
+// streamTestDigest sends each commit with another digest than its own, in a frame that is
+// whole.
+func streamTestDigest(h *streamHarness) {
+	refs, stream := smallHistory(h)
+	line := refs[0].Line
+	b := h.another()
+	at, n := borders(h, stream), 0
+	for i, from := range at[:len(at)-1] {
+		if stream[from] != 'T' {
+			continue
+		}
+		changed := bytes.Clone(stream)
+		changed[at[i+1]-1] ^= 1
+		seal(changed[from:at[i+1]])
+		got, err := b.Receive(h.Context(), into(line), bytes.NewReader(changed))
+		h.wantKind(err, dotmesh.Corrupt)
+		wantReceived(b, got, refs[:n]...)
+		if n > 0 {
+			b.must(b.Destroy(h.Context(), line))
+		}
+		b.wantLines(nil)
+		n++
+	}
+	if n != len(refs) {
+		h.Errorf("the stream has %d trailers, want %d", n, len(refs))
+	}
+	b.receive(into(line), stream, refs...)
+}
+
+// seal gives a frame the checksum of what it holds.
+func seal(frame []byte) {
+	const before = 5 // the checksum: what kind it is, and how long
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	sum := crc32.Update(crc32.Update(0, castagnoli, frame[:before]), castagnoli, frame[before+4:])
+	binary.BigEndian.PutUint32(frame[before:], sum)
 }
 
 // streamTestResume cuts a stream at each tenth, and goes on each time.
