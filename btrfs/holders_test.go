@@ -51,6 +51,16 @@ func mountLive(t testing.TB, s dotmesh.Store, line dotmesh.LineID) (dir string, 
 	return mount(t, d)
 }
 
+// mountView mounts a commit of the line that children make.
+func mountView(t testing.TB, s dotmesh.Store, id dotmesh.CommitID) (dir string, unmount func()) {
+	t.Helper()
+	d, err := s.View(t.Context(), dotmesh.Ref{Line: childLine, Commit: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mount(t, d)
+}
+
 func mount(t testing.TB, d dotmesh.Device) (dir string, unmount func()) {
 	t.Helper()
 	dir = t.TempDir()

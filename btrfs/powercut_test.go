@@ -151,13 +151,3 @@ func wantPrefix(t *testing.T, sent, got dotmesh.Store, ids []dotmesh.CommitID) i
 	}
 	return len(infos)
 }
-
-// mountView mounts a commit of the line that children make.
-func mountView(t testing.TB, s dotmesh.Store, id dotmesh.CommitID) (dir string, unmount func()) {
-	t.Helper()
-	d, err := s.View(t.Context(), dotmesh.Ref{Line: childLine, Commit: id})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return mount(t, d)
-}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -200,6 +201,7 @@ func allSignals() *unix.Sigset_t {
 type dump struct {
 	header frame.Header
 	out    *os.File
+	read   atomic.Int64  // bytes of out
 	done   chan struct{} // closed when the kernel is
 	err    error         // of the kernel, once done
 }
@@ -242,9 +244,9 @@ func (s *Store) prepareDump(d *dump, step sendStep) (run func(context.Context) e
 		return nil, err
 	}
 	d.header = frame.Header{Format: streamFormat, Line: step.commit.Line, Commit: step.commit.Commit, GUID: header.guid()}
+	var from *subvol
 	var parent uint64
 	if d.header.Meta, err = s.meta(step.commit); err == nil && !step.from.IsZero() {
-		var from *subvol
 		if from, err = s.subvol(step.from); err == nil {
 			parent, d.header.From, d.header.FromGUID = from.id, step.from, from.guid()
 		}
@@ -259,7 +261,9 @@ func (s *Store) prepareDump(d *dump, step sendStep) (run func(context.Context) e
 	return func(ctx context.Context) error {
 		var err error
 		if ctx != nil {
+			stop := s.readAhead(ctx, &ahead{commit: commit, of: header, from: from, sent: &d.read})
 			err = sendSubvol(commit, parent, in)
+			stop()
 		}
 		return join(err, unix.Close(in), commit.Close())
 	}, nil
@@ -361,6 +365,7 @@ func (st *sender) advance() error {
 		return join(st.frames.Close(), io.EOF)
 	}
 	n, err := io.ReadFull(st.now.out, st.buf)
+	st.now.read.Add(int64(n))
 	if n > 0 {
 		_, err = st.frames.Write(st.buf[:n])
 		return err
