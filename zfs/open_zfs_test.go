@@ -35,7 +35,7 @@ func TestAPoolIsFoundAgain(t *testing.T) {
 	s, err = zfs.Open(t.Context(), zfs.Config{Pool: c.Pool}) // it stays imported
 	must(t, err)
 	must(t, s.Close())
-	command(t, "zpool", "export", c.Pool)
+	export(t, c.Pool)
 	if _, err := zfs.Open(t.Context(), zfs.Config{Pool: c.Pool}); !errors.Is(err, dotmesh.NotFound) || dotmesh.Text(err) == "" {
 		t.Errorf("a pool that is not imported: %v", err)
 	}

@@ -45,9 +45,18 @@ func open(t *testing.T, c zfs.Config) *zfs.Store {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		command(t, "zpool", "export", c.Pool)
+		export(t, c.Pool)
 	})
 	return s
+}
+
+// export takes a pool away. ZFS first waits for the thread that trims it, which looks up
+// once in a transaction group only: so it is told to end, and given one.
+func export(t *testing.T, pool string) {
+	t.Helper()
+	command(t, "zpool", "set", "autotrim=off", pool)
+	command(t, "zpool", "sync", pool)
+	command(t, "zpool", "export", pool)
 }
 
 // disk is a file system of its own for the files of pools, which can be frozen.
