@@ -19,6 +19,9 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 		if line.IsZero() {
 			return dotmesh.E("", dotmesh.Invalid, "a line needs an id")
 		}
+		if made, err := s.forkUnheardOf(ctx, line, origin); made || err != nil {
+			return err
+		}
 		l, err := s.look(ctx, line)
 		if err != nil {
 			return err
@@ -44,6 +47,17 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 		}
 		return s.fork(ctx, line, origin)
 	})
+}
+
+// forkUnheardOf makes a line of which nothing is known, as most are that are forked, without
+// a look at whether it is there: then ZFS makes none. It reports whether it made the line;
+// if not, a look tells why.
+func (s *Store) forkUnheardOf(ctx context.Context, line dotmesh.LineID, origin dotmesh.Origin) (made bool, err error) {
+	r, err := s.record(line)
+	if err != nil || r != (record{}) || s.incoming.free(line) != nil {
+		return false, err
+	}
+	return s.fork(ctx, line, origin) == nil, nil
 }
 
 func (s *Store) fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Origin) error {
