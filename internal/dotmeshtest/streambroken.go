@@ -58,7 +58,7 @@ func smallHistory(h *streamHarness) (refs []dotmesh.Ref, stream []byte) {
 		))
 		refs = append(refs, h.snap(line))
 	}
-	return refs, chopped(h, h.sent(sending(dotmesh.Ref{}, refs...)), 4<<10)
+	return refs, chopped(h, h.sent(sending(dotmesh.Ref{}, refs...)), h.size(4<<10, 16<<10))
 }
 
 func streamTestCut(h *streamHarness) {
