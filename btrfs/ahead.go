@@ -57,7 +57,7 @@ func (a *ahead) run(ctx context.Context) {
 	var asked int64
 	var file inode
 	var at uint64
-	_ = newFinder(a.commit, largeSearch).search(ctx, all(ownTree, a.since), func(i item) (err error) {
+	_ = newFinder(a.commit, smallSearch).search(ctx, all(ownTree, a.since), func(i item) (err error) {
 		switch i.kind {
 		case inodeItem:
 			at = i.object
