@@ -20,15 +20,10 @@ func keepGarbage() (done func()) {
 	return func() { debug.SetGCPercent(percent) }
 }
 
-// spareMemory calls started when the node is ready, gives back what the start needed, and
-// from then on collects garbage sooner than is usual. Most of a node's memory is its
-// picture of the registry, which stays: with 10,000 dots this is worth 70 MB. GOGC has the
-// last word.
+// spareMemory calls started when the node is ready, and gives back what the start needed some
+// time later. Most of a node's memory is its picture of the registry, which stays.
 func spareMemory(ctx context.Context, ready <-chan struct{}, started func()) error {
-	const (
-		percent  = 50
-		startFor = 30 * time.Second // a node that is ready still looks at each branch once
-	)
+	const startFor = 30 * time.Second // a node that is ready still looks at each branch once
 	select {
 	case <-ready:
 	case <-ctx.Done():
@@ -41,9 +36,6 @@ func spareMemory(ctx context.Context, ready <-chan struct{}, started func()) err
 	case <-late.C:
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
 	}
 	debug.FreeOSMemory()
 	return nil
