@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
 // format is the version that every value carries as "v". A value with another one was
@@ -148,7 +149,7 @@ func decode(key string, value []byte, record any) error {
 			return err
 		}
 	}
-	if err := json.Unmarshal(value, record); err != nil {
+	if err := fastjson.Unmarshal(value, record); err != nil {
 		return corrupt(key, err)
 	}
 	return nil

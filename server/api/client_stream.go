@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fastjson"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -149,7 +150,7 @@ func decodeLine[T any](line []byte) (v T, err error) {
 			return v, last.Error.err("")
 		}
 	}
-	return v, json.Unmarshal(line, &v)
+	return v, fastjson.Unmarshal(line, &v)
 }
 
 // list returns all values of a stream that ends by itself. Decoding is the costly part of

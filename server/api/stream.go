@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
 // A stream is one JSON value a line. An empty line says that the server still lives. One
@@ -120,7 +121,7 @@ func (h *handler) stream(door Door, from source) http.Handler {
 		}
 		defer done()
 		began := time.Now()
-		lines := &lineWriter{out: http.NewResponseController(w), w: w, buffer: bufio.NewWriterSize(w, 64<<10)}
+		lines := newLineWriter(w)
 		err = h.copy(lines, from(r.WithContext(ctx)), cancel)
 		if err == nil { // a source that was cut off must not look like one that ended
 			err = dotmesh.Wrap("api.stream", r.Context().Err())
@@ -188,10 +189,28 @@ func (h *handler) drain(lines *lineWriter, items <-chan item) error {
 
 // lineWriter writes the lines of one answer.
 type lineWriter struct {
-	out    *http.ResponseController
-	w      http.ResponseWriter
+	patient
 	buffer *bufio.Writer
 	begun  bool
+}
+
+func newLineWriter(w http.ResponseWriter) *lineWriter {
+	p := patient{w: w, out: http.NewResponseController(w)}
+	return &lineWriter{patient: p, buffer: bufio.NewWriterSize(p, 64<<10)}
+}
+
+// patient gives the caller lineTimeout to take each write.
+type patient struct {
+	w   http.ResponseWriter
+	out *http.ResponseController
+}
+
+// Write implements io.Writer.
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.out.SetWriteDeadline(time.Now().Add(lineTimeout)); err != nil {
+		return 0, err
+	}
+	return p.w.Write(b)
 }
 
 // errGone is what writing to a caller that went away ends in.
@@ -206,7 +225,7 @@ func (l *lineWriter) begin() {
 
 func (l *lineWriter) write(v any) error {
 	l.begin()
-	line, err := json.Marshal(v)
+	line, err := fastjson.Marshal(v)
 	if err != nil {
 		return dotmesh.Wrap("api.stream", err)
 	}
@@ -214,11 +233,7 @@ func (l *lineWriter) write(v any) error {
 }
 
 func (l *lineWriter) put(line []byte) error {
-	if err := l.out.SetWriteDeadline(time.Now().Add(lineTimeout)); err != nil {
-		return errors.Join(errGone, err)
-	}
-	_, err := l.buffer.Write(append(line, '\n'))
-	if err != nil {
+	if _, err := l.buffer.Write(append(line, '\n')); err != nil {
 		return errors.Join(errGone, err)
 	}
 	return nil

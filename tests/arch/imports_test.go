@@ -94,7 +94,7 @@ var rules = []rule{
 	},
 	{room: "cmd/...", may: anything, why: "the only rooms that wire"},
 	{
-		room: "internal/...", may: open("go.etcd.io/bbolt/...", "github.com/google/go-cmp/...", "go.uber.org/goleak/...", "github.com/anishathalye/porcupine/..."),
+		room: "internal/...", may: open("go.etcd.io/bbolt/...", "github.com/go-json-experiment/json/...", "github.com/google/go-cmp/...", "go.uber.org/goleak/...", "github.com/anishathalye/porcupine/..."),
 		shun: []string{"server/...", "zfs/...", "btrfs/...", "etcdstate/...", "tui/...", "docker/...", "go.etcd.io/etcd/..."},
 		why:  "what many rooms use must not bring one of them along",
 	},
