@@ -281,10 +281,11 @@ func (c *census) arrange(entries []dirEntry) map[uint64]lineDir {
 
 // placed is a subvolume in a directory of the subvolume lines.
 type placed struct {
-	dir  uint64
-	name string
-	id   uint64
-	guid string
+	dir    uint64
+	name   string
+	id     uint64
+	guid   string
+	parent [16]byte // the subvolume that it is a snapshot of
 }
 
 // pickSubvols picks the subvolumes that lie in the one with the id lines. The item that
@@ -292,17 +293,18 @@ type placed struct {
 func pickSubvols(lines uint64) func(item) ([]placed, error) {
 	var id uint64
 	var guid string
+	var parent [16]byte
 	return func(i item) ([]placed, error) {
 		switch {
 		case i.kind == rootItem:
 			r, err := parseRoot(i.data)
-			id, guid = i.object, guidOf(r.lineage.uuid, r.received)
+			id, guid, parent = i.object, guidOf(r.lineage.uuid, r.received), r.lineage.parent
 			return nil, err
 		case i.kind != rootBackref || i.offset != lines || i.object != id:
 			return nil, nil
 		}
 		at, err := parseRootRef(i.data)
-		return []placed{{dir: at.dir, name: at.name, id: id, guid: guid}}, err
+		return []placed{{dir: at.dir, name: at.name, id: id, guid: guid, parent: parent}}, err
 	}
 }
 

@@ -136,3 +136,47 @@ func decodeLineage(uuid [16]byte, value []byte) lineage {
 	}
 	return lineage{uuid: uuid, parent: [16]byte(value), transid: binary.LittleEndian.Uint64(value[16:])}
 }
+
+// forgetLineages removes what the KV keeps of subvolumes that none of those there descends
+// from any more.
+func (s *Store) forgetLineages(there []placed) error {
+	kept := map[[16]byte]lineage{}
+	err := s.kv.View(func(r dotmesh.KVReader) error {
+		for key, value := range r.Scan(lineageBucket) {
+			if uuid, err := hex.DecodeString(key); err == nil && len(uuid) == 16 {
+				kept[[16]byte(uuid)] = decodeLineage([16]byte(uuid), value)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	lost := unneeded(kept, there)
+	if len(lost) == 0 {
+		return nil
+	}
+	return s.kv.Update(func(w dotmesh.KVWriter) error {
+		for uuid := range lost {
+			if err := w.Delete(lineageBucket, hex.EncodeToString(uuid[:])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// unneeded takes away from kept what one of those there descends from, and returns the rest.
+func unneeded(kept map[[16]byte]lineage, there []placed) map[[16]byte]lineage {
+	for _, v := range there {
+		for uuid := v.parent; ; {
+			l, known := kept[uuid]
+			if !known {
+				break
+			}
+			delete(kept, uuid)
+			uuid = l.parent
+		}
+	}
+	return kept
+}

@@ -318,3 +318,37 @@ func TestADirectoryOfAMountedFileSystemIsAPool(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTheLineageOfWhatIsGoneIsForgotten: it is kept for what descends from it, and a start
+// finds what nothing descends from any more.
+func TestTheLineageOfWhatIsGoneIsForgotten(t *testing.T) {
+	c := btrfs.Config{File: filepath.Join(t.TempDir(), "pool"), Size: poolSize}
+	kept := func(s *btrfs.Store) (n int) {
+		err := s.KV().View(func(r dotmesh.KVReader) error {
+			for range r.Scan("store/lineage") {
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	s := open(t, c)
+	if err := work(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Drop(t.Context(), childLine, []dotmesh.CommitID{{UUID: dotmesh.UUID{2}}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := kept(s); n != 1 {
+		t.Errorf("%d lineages are kept of one commit that was dropped", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := kept(open(t, c)); n != 0 {
+		t.Errorf("%d lineages are still kept", n)
+	}
+}

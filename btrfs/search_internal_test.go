@@ -7,7 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"dotmesh.io/dotmesh"
@@ -165,5 +167,38 @@ func TestWhatTwoSubvolumesHaveInCommonIsFoundByTheirLineage(t *testing.T) {
 	broken := errors.New("broken")
 	if _, err := common(known[id(2)], known[id(3)], func([16]byte) (lineage, error) { return lineage{}, broken }); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestOnlyWhatDescendsFromALostSubvolumeKeepsItsLineage(t *testing.T) {
+	id := func(b byte) [16]byte { return [16]byte{b} }
+	lost := func() map[[16]byte]lineage {
+		return map[[16]byte]lineage{
+			id(1): {id(1), id(9), 5}, // 9 is there, or was never kept
+			id(2): {id(2), id(1), 10},
+			id(3): {id(3), id(1), 20},
+			id(4): {id(4), id(5), 1}, // a circle
+			id(5): {id(5), id(4), 2},
+			id(6): {}, // not readable
+		}
+	}
+	for _, test := range []struct {
+		there []placed
+		want  []byte
+	}{
+		{nil, []byte{1, 2, 3, 4, 5, 6}},
+		{[]placed{{parent: id(0)}, {parent: id(9)}}, []byte{1, 2, 3, 4, 5, 6}},
+		{[]placed{{parent: id(2)}}, []byte{3, 4, 5, 6}},
+		{[]placed{{parent: id(2)}, {parent: id(3)}, {parent: id(3)}}, []byte{4, 5, 6}},
+		{[]placed{{parent: id(4)}, {parent: id(6)}}, []byte{1, 2, 3}},
+	} {
+		got := slices.SortedFunc(maps.Keys(unneeded(lost(), test.there)), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+		var want [][16]byte
+		for _, b := range test.want {
+			want = append(want, id(b))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("unneeded(%v) = %v, want %v", test.there, got, want)
+		}
 	}
 }

@@ -51,7 +51,10 @@ func (s *Store) sweep(ctx context.Context, found layout) error {
 		}
 	}
 	s.seen = c
-	return s.sweepMetas(c)
+	if err := s.sweepMetas(c); err != nil {
+		return err
+	}
+	return s.forgetLineages(found.subvols)
 }
 
 // rememberStagings keeps the lineage of stagings, which that of commits goes through.
