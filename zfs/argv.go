@@ -48,8 +48,15 @@ func getValues(name string, properties ...string) command {
 }
 
 // createDataset makes an empty dataset.
-func createDataset(dataset string) command {
-	return zfs("create", "-o", "canmount=noauto", dataset)
+func createDataset(dataset string) command { return createWith(dataset, "canmount=noauto") }
+
+// createWith makes an empty dataset with properties.
+func createWith(dataset string, properties ...string) command {
+	args := []string{"create"}
+	for _, p := range properties {
+		args = append(args, "-o", p)
+	}
+	return zfs(append(args, dataset)...)
 }
 
 // cloneSnapshot makes a dataset that begins as a snapshot.

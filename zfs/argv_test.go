@@ -19,7 +19,7 @@ func everyCommand(n names, r dotmesh.Ref) []command {
 	line, at := n.line(r.Line), n.at(r)
 	return []command{
 		listAll(n.lines()), listOne(line), listNames(n.root()), listThese(line, at), getValues(at, "guid", "written@"+r.Commit.String()),
-		createDataset(line), cloneSnapshot(at, line), takeSnapshots(at, at), destroyDataset(line),
+		createDataset(line), createWith(n.node(), "canmount=noauto", "reservation=1"), cloneSnapshot(at, line), takeSnapshots(at, at), destroyDataset(line),
 		destroySnapshots(line, r.Commit.String(), r.Commit.String()), rollBack(at),
 		setReadOnly(line, true), setReservation(n.node(), rand.Int64()),
 		syncPool(n.pool), listPool(n.pool), poolSpace(n.pool), findPools("/a file"), importPool("/-a file", "123", n.pool), createPool(n.pool, "/file"),

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	gozfs "github.com/mistifyio/go-zfs/v4"
 	"golang.org/x/sys/unix"
@@ -59,7 +60,7 @@ func openPool(ctx context.Context, r *runner, c Config) (lock *os.File, err erro
 
 // healthy refuses a pool that is not there or cannot be written to.
 func (r *runner) healthy(ctx context.Context, pool string) error {
-	if err := r.run(ctx, listPool(pool)); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	facts, err := gozfs.GetZpool(pool)
@@ -96,6 +97,13 @@ func sameFile(path string, file *os.File) bool {
 
 // importFile imports the pool that lies in a file, or makes one in an empty file.
 func (r *runner) importFile(ctx context.Context, c Config, file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() == 0 { // it is new, and need not be searched
+		return r.createIn(ctx, c, file)
+	}
 	guid, err := r.poolIn(ctx, c.File)
 	if err != nil {
 		return err
@@ -109,6 +117,11 @@ func (r *runner) importFile(ctx context.Context, c Config, file *os.File) error 
 	if empty, err := isEmpty(file); err != nil || !empty {
 		return join(err, dotmesh.E("", dotmesh.Exists, "%s holds something that is not a zpool; move it away or name another file", c.File))
 	}
+	return r.createIn(ctx, c, file)
+}
+
+// createIn makes a pool in an empty file.
+func (r *runner) createIn(ctx context.Context, c Config, file *os.File) error {
 	const sector = 4096
 	if c.Size < minSize {
 		return dotmesh.E("", dotmesh.Invalid, "a pool of %d bytes is too small; it needs at least %d MiB", c.Size, minSize>>20)
@@ -173,29 +186,32 @@ func (s *Store) layout(ctx context.Context, size int64) error {
 	if err != nil && !errors.Is(err, notExist) {
 		return err
 	}
-	for _, d := range []struct {
-		name       string
-		properties map[string]string
-	}{
-		{s.root(), map[string]string{
-			"mountpoint": "legacy", "canmount": "off", "sync": "standard", "atime": "off", "acltype": "posixacl", "xattr": "sa",
-			"casesensitivity": "sensitive", "normalization": "none", "utf8only": "off", "snapdir": "hidden",
-		}},
-		{s.lines(), map[string]string{"canmount": "off", "readonly": "on"}},
-		{s.node(), map[string]string{"canmount": "noauto", "recordsize": "16K", "compression": "lz4", "reservation": decimal(s.kvSize + kvHeadroom)}},
-		{s.names.reserve(), map[string]string{"canmount": "noauto", "readonly": "on"}},
-	} {
-		if err := ctx.Err(); err != nil {
-			return err
+	ensure := func(name string, properties ...string) error {
+		if slices.Contains(there, name) {
+			return nil
 		}
-		if slices.Contains(there, d.name) {
-			continue
-		}
-		if _, err := gozfs.CreateFilesystem(d.name, d.properties); err != nil {
-			return explainLibrary(err)
-		}
+		return s.run.run(ctx, createWith(name, properties...))
 	}
-	return nil
+	err = ensure(s.root(), "mountpoint=legacy", "canmount=off", "sync=standard", "atime=off", "acltype=posixacl", "xattr=sa",
+		"casesensitivity=sensitive", "normalization=none", "utf8only=off", "snapdir=hidden")
+	if err != nil {
+		return err
+	}
+	// The others are made at once, since each is a transaction group that is waited for.
+	var making sync.WaitGroup
+	errs := [3]error{}
+	making.Go(func() { errs[0] = ensure(s.lines(), "canmount=off", "readonly=on") })
+	making.Go(func() {
+		errs[1] = ensure(s.node(), "canmount=noauto", "recordsize=16K", "compression=lz4", "reservation="+decimal(s.kvSize+kvHeadroom))
+	})
+	making.Go(func() {
+		errs[2] = ensure(s.names.reserve(), "canmount=noauto", "readonly=on", "reservation="+decimal(reservePart(size)*reserveParts))
+		if full(errs[2]) { // others keep much in this pool: it takes what there is, as openReserve does
+			errs[2] = ensure(s.names.reserve(), "canmount=noauto", "readonly=on")
+		}
+	})
+	making.Wait()
+	return join(errs[:]...)
 }
 
 // explainLibrary explains what go-zfs returns as if our own runner had run it.

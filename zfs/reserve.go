@@ -20,10 +20,13 @@ type reserve struct {
 	held int64      // how many parts are reserved
 }
 
+// reservePart is how much one part of the reserve of a pool is.
+func reservePart(size int64) int64 { return size / 20 / reserveParts }
+
 // openReserve takes a reserve of 5 % of the pool, or as much of it as there is room for;
 // reserved is what it has.
 func openReserve(ctx context.Context, run *runner, dataset string, size, reserved int64) (*reserve, error) {
-	r := &reserve{run: run, dataset: dataset, part: size / 20 / reserveParts}
+	r := &reserve{run: run, dataset: dataset, part: reservePart(size)}
 	r.held = min(reserved/r.part, reserveParts)
 	for want := int64(reserveParts); want > r.held; want-- {
 		if err := r.set(ctx, want); err != nil && !full(err) {
