@@ -28,6 +28,9 @@
 // the zfs program unmounts by itself what it is told to destroy, so whether somebody has it
 // mounted, in any mount namespace, is looked at first.
 //
-// go-zfs makes the few datasets that every pool has. All else goes through a runner of the
-// package's own, which has contexts, and knows what the programs say when they fail.
+// A program that was started goes on when its process is killed. So those that change
+// something hold a lock, and Open waits for the ones that an earlier process has left.
+//
+// go-zfs looks at the zpool. All else goes through a runner of the package's own, which has
+// contexts, and knows what the programs say when they fail.
 package zfs

@@ -35,6 +35,7 @@ const (
 type runner struct {
 	zfs, zpool string // absolute paths
 	env        []string
+	lock       *os.File // what changes the pool has it open; nil at first
 }
 
 // findPrograms finds the programs in PATH.
@@ -73,6 +74,9 @@ func (r *runner) start(ctx context.Context, c command, in, out *os.File) (*proce
 	}
 	if out != nil {
 		p.cmd.Stdout = out
+	}
+	if r.lock != nil && c.changes() {
+		p.cmd.ExtraFiles = []*os.File{r.lock}
 	}
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -124,7 +124,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.layout(ctx, size); err != nil {
 		return err
 	}
-	if err := s.openNode(); err != nil {
+	if err := s.openNode(ctx); err != nil {
 		return err
 	}
 	all, err := s.run.values(ctx, s.names.reserve(), "reservation", "referenced")
@@ -146,14 +146,20 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
-// openNode opens the KV.
-func (s *Store) openNode() (err error) {
+// openNode opens the KV, and waits for what an earlier process has started.
+func (s *Store) openNode(ctx context.Context) (err error) {
 	if s.nodeDir, err = mountPrivately(s.node(), true); err != nil {
 		return err
 	}
 	path := filepath.Join("/proc/self/fd", strconv.Itoa(int(s.nodeDir.Fd())), "kv")
-	s.kv, err = kv.Open(path, s.kvSize, kvTimeout)
-	return err
+	if s.kv, err = kv.Open(path, s.kvSize, kvTimeout); err != nil {
+		return err
+	}
+	if err := lockPrograms(ctx, s.nodeDir); err != nil {
+		return err
+	}
+	s.run.lock = s.nodeDir
+	return nil
 }
 
 // Close breaks off streams, waits for running calls and gives up the pool, which stays
