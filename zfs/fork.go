@@ -121,6 +121,9 @@ func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, 
 		if err := s.writable(ctx, line); err != nil || r.Mounted && !r.Headless {
 			return err
 		}
+		if err := fail.Point("zfs.live.before-record"); err != nil {
+			return err
+		}
 		return s.update(line, func(r *record) { r.Mounted = true })
 	})
 	if err != nil {

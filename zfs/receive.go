@@ -341,7 +341,7 @@ func (f *feeder) begin(b beginning) error {
 	}
 	f.in = out
 	f.unhang = context.AfterFunc(f.ctx, func() { _ = out.Close() })
-	return nil
+	return fail.Point("zfs.receive.after-begin")
 }
 
 // emit writes to zfs receive. It waits no longer than the call does.
@@ -498,7 +498,8 @@ func (s *Store) makeWay(ctx context.Context, l *state, origin dotmesh.Origin, re
 	if l.there() || l.Incoming {
 		return nil
 	}
-	return s.update(l.id, func(r *record) { *r = record{Headless: true, Incoming: true, Origin: origin} })
+	err = s.update(l.id, func(r *record) { *r = record{Headless: true, Incoming: true, Origin: origin} })
+	return join(err, fail.Point("zfs.receive.after-record"))
 }
 
 // giveUpCleanHead gives up a head that holds nothing that its newest commit does not.

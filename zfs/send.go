@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fail"
 	"dotmesh.io/dotmesh/internal/frame"
 )
 
@@ -151,6 +152,9 @@ func (s *Store) hold(ctx context.Context, steps []sendStep) (release func(), err
 	})
 	if err == nil {
 		err = s.run.run(ctx, holdSnapshots(tag, names...))
+	}
+	if err == nil {
+		err = fail.Point("zfs.send.after-hold")
 	}
 	if err != nil {
 		err = join(err, s.letGo(context.WithoutCancel(ctx), tag, names))

@@ -62,7 +62,15 @@ func export(t *testing.T, pool string) {
 // disk is a file system of its own for the files of pools, which can be frozen.
 var disk string
 
+// TestMain also is the process that a test kills.
 func TestMain(m *testing.M) {
+	if config := os.Getenv(childEnv); config != "" {
+		if err := runChild(config); err != nil {
+			fmt.Fprintln(os.Stderr, "child:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	status, err := withDisk(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -142,9 +150,11 @@ func newStore(t *testing.T) *crasher {
 	return c
 }
 
-// Crash opens a copy, under another name. Two pools of one guid cannot be imported, so the
-// original gets a new one.
-func (c *crasher) Crash(t *testing.T) dotmesh.Store {
+// Crash opens a copy, under another name.
+func (c *crasher) Crash(t *testing.T) dotmesh.Store { return c.crashed(t) }
+
+// crashed is Crash. Two pools of one guid cannot be imported, so the original gets a new one.
+func (c *crasher) crashed(t *testing.T) *zfs.Store {
 	t.Helper()
 	twin := filepath.Join(t.TempDir(), "twin")
 	frozen(t, func() { command(t, "cp", "--sparse=always", c.file, twin) })
