@@ -379,6 +379,7 @@ func (s *Store) inTurn(ctx context.Context, line dotmesh.LineID, f func(context.
 		return err
 	}
 	defer give()
+	defer s.glances.forget(line)
 	return f(context.WithoutCancel(ctx))
 }
 

@@ -79,6 +79,7 @@ func (s *Store) Snapshot(ctx context.Context, requests []dotmesh.SnapRequest) []
 			return err
 		}
 		defer give()
+		defer s.glances.forget(lines...)
 		return s.serve(ctx, t)
 	})
 	if err == nil {

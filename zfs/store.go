@@ -85,6 +85,7 @@ type Store struct {
 	turns    turns
 	queue    queue
 	pins     pins
+	glances  glances
 	incoming incoming
 	children children
 	leaving  leaving
@@ -220,6 +221,7 @@ func (s *Store) changing(ctx context.Context, op string, line dotmesh.LineID, f 
 			return err
 		}
 		defer give()
+		defer s.glances.forget(line)
 		ctx := context.WithoutCancel(ctx)
 		return s.lending(ctx, func() error { return f(ctx) })
 	})

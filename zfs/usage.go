@@ -13,34 +13,54 @@ import (
 // Usage says what ZFS counts as written since a commit, after compression and with the
 // metadata. Writes are counted when their transaction group is synced, after five seconds
 // at most, or at once with fresh. Where nothing tells what the head and the commit have in
-// common, all of the head counts.
+// common, all of the head counts. What was measured before is the answer as long as the
+// kernel counts no more writes, and for half a minute: its AsOf says from when it is.
 func (s *Store) Usage(ctx context.Context, line dotmesh.LineID, since dotmesh.Ref, fresh bool) (dotmesh.Usage, error) {
 	const op = "zfs.Usage"
 	if err := s.replayed(ctx, op, line); err != nil {
 		return dotmesh.Usage{}, err
 	}
 	return reading(ctx, s, op, func(ctx context.Context) (dotmesh.Usage, error) {
-		l, err := s.find(ctx, line)
-		if err != nil {
-			return dotmesh.Usage{}, err
+		seen, counted := s.glance(line)
+		if counted && !fresh && seen.holds(since, time.Now()) {
+			return seen.measured, nil
 		}
-		if since.IsZero() {
-			since = l.newest()
-		} else if _, err := s.findCommit(ctx, since); err != nil {
-			return dotmesh.Usage{}, err
+		u, err := s.measureNow(ctx, line, since, fresh)
+		if counted && err == nil {
+			seen.measure(u, since)
+			s.glances.put(line, seen)
 		}
-		if !l.head() { // nothing can have been written
-			u := dotmesh.Usage{Dirty: dotmesh.Bytes{AsOf: time.Now(), Exact: true}}
-			u.Referenced, err = s.referenced(ctx, l.newest())
-			return u, err
-		}
-		if fresh {
-			if err := s.run.run(ctx, syncPool(s.pool)); err != nil {
-				return dotmesh.Usage{}, err
-			}
-		}
-		return s.measure(ctx, line, since, fresh)
+		return u, err
 	})
+}
+
+// measureNow asks ZFS.
+func (s *Store) measureNow(ctx context.Context, line dotmesh.LineID, since dotmesh.Ref, fresh bool) (dotmesh.Usage, error) {
+	l, err := s.find(ctx, line)
+	if err != nil {
+		return dotmesh.Usage{}, err
+	}
+	switch {
+	case since.IsZero():
+		since = l.newest()
+	case since.Line == line && l.commit(since.Commit) == nil:
+		return dotmesh.Usage{}, missing(since)
+	case since.Line != line:
+		if _, err := s.findCommit(ctx, since); err != nil {
+			return dotmesh.Usage{}, err
+		}
+	}
+	if !l.head() { // nothing can have been written
+		u := dotmesh.Usage{Dirty: dotmesh.Bytes{AsOf: time.Now(), Exact: true}}
+		u.Referenced, err = s.referenced(ctx, l.newest())
+		return u, err
+	}
+	if fresh {
+		if err := s.run.run(ctx, syncPool(s.pool)); err != nil {
+			return dotmesh.Usage{}, err
+		}
+	}
+	return s.measure(ctx, line, since, fresh)
 }
 
 func (s *Store) measure(ctx context.Context, line dotmesh.LineID, since dotmesh.Ref, fresh bool) (dotmesh.Usage, error) {
