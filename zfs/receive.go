@@ -155,6 +155,7 @@ type receiver struct {
 	pump  *frame.Pump
 	ready bool        // the line is there, without a head, and is nobody else's
 	born  bool        // it has a dataset
+	made  bool        // base was made by this call
 	base  dotmesh.Ref // what the next commit must be the difference to
 	guid  string      // of base
 	unpin func()      // lets go of base
@@ -220,15 +221,17 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 	if err := rc.check(h); err != nil {
 		return err
 	}
-	l, err := rc.s.look(ctx, h.Line)
-	if err != nil {
-		return err
-	}
-	if c := l.commit(h.Commit); c != nil && l.there() {
-		if c.guid != h.GUID {
-			return dotmesh.E("", dotmesh.Exists, "commit %s is here with other content", h.Commit)
+	if !rc.follows(h) {
+		l, err := rc.s.look(ctx, h.Line)
+		if err != nil {
+			return err
 		}
-		return rc.pump.Skip(h)
+		if c := l.commit(h.Commit); c != nil && l.there() {
+			if c.guid != h.GUID {
+				return dotmesh.E("", dotmesh.Exists, "commit %s is here with other content", h.Commit)
+			}
+			return rc.pump.Skip(h)
+		}
 	}
 	info := dotmesh.CommitInfo{ID: h.Commit, GUID: h.GUID, Meta: h.Meta}
 	if rc.spec.Accept != nil {
@@ -237,6 +240,13 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 		}
 	}
 	return rc.take(ctx, h, info)
+}
+
+// follows reports whether a commit goes on from the one that this call has just made. Then
+// nothing about the line has changed that would have to be looked at again: that commit is
+// the newest, since it is pinned and there is no head, and what comes after it is not here.
+func (rc *receiver) follows(h *frame.Header) bool {
+	return rc.made && h.From == rc.base && h.FromGUID == rc.guid
 }
 
 // check looks at what can be seen of a header by itself.
@@ -270,6 +280,7 @@ func (rc *receiver) take(ctx context.Context, h *frame.Header, info dotmesh.Comm
 	if rc.unpin != nil {
 		rc.unpin()
 	}
+	rc.made = true
 	rc.base, rc.guid, rc.unpin = dotmesh.Ref{Line: h.Line, Commit: h.Commit}, h.GUID, unpin
 	return join(err, fail.Point("zfs.receive.after-publish"))
 }
@@ -387,6 +398,10 @@ func (s *Store) inTurn(ctx context.Context, line dotmesh.LineID, f func(context.
 // changes which commit is its newest: that is pinned, and without a head there is no newer
 // one.
 func (rc *receiver) prepare(ctx context.Context, h *frame.Header, resuming bool) error {
+	if rc.follows(h) && !resuming {
+		rc.born = true
+		return nil
+	}
 	s := rc.s
 	if err := s.replay(ctx, h.Line); err != nil {
 		return err
