@@ -37,8 +37,8 @@ cross: $(CROSS:%=cross-%)
 cross-%:
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(BUILD) -o bin/$*/ ./cmd/dm
 
-demo: root setup binaries ## start a node on a pool in a file and show the main job on a real database
-	@$(GO) run ./tests/demo
+demo: root setup binaries ## start a node on a pool in a file and show the main job on a real database (STORAGE=zfs-file: on ZFS)
+	@$(GO) run ./tests/demo $(if $(STORAGE),-storage $(STORAGE))
 
 # One package's tests at a time: some make mount namespaces, which copy every mount of the
 # machine, and so would keep other packages' pools in use.
@@ -52,7 +52,7 @@ test-zfs: root qemu ## run the tests that need ZFS in a machine that has it (ZFS
 	GO=$(GO) ZFS=$(ZFS) tests/zfs/test $(ZFS_TESTS) $(TESTFLAGS)
 
 test-zfs-full: export TEST_ZFS_FULL = 1
-test-zfs-full: ZFS_TESTS += ./tests/node
+test-zfs-full: ZFS_TESTS += ./tests/node ./tests/demo
 test-zfs-full: TESTFLAGS += -test.timeout=3h
 test-zfs-full: test-zfs ## the same, and what takes hours there: streams, and a whole node
 	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 30m ./tests/zfs)

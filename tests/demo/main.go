@@ -8,12 +8,16 @@
 // history says. The demo prints each command with the time it took, ends with an error at
 // the first wrong answer, and leaves nothing behind either way.
 //
+// The pool is one of btrfs, or with -storage zfs-file one of ZFS, called "pool", on a machine
+// that has it.
+//
 // story.go is the plot. node.go is the server's process, shell.go runs dm and prints,
 // database.go is SQLite.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -25,12 +29,15 @@ import (
 const patience = 5 * time.Minute
 
 func main() {
+	storage := flag.String("storage", onBtrfs, "the kind of the pool: "+onBtrfs+" or "+onZFS)
+	bin := flag.String("bin", "bin", "the folder with dm and dotmesh-server")
+	flag.Parse()
 	signal.Ignore(syscall.SIGPIPE) // who stops reading does not stop the cleaning up
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, *storage, *bin); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo: FAILED:", err)
 		os.Exit(1)
 	}

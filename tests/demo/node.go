@@ -18,6 +18,14 @@ import (
 	"dotmesh.io/dotmesh/internal/mounts"
 )
 
+// The kinds of pools that the demo knows, and what they are called.
+const (
+	onBtrfs = "btrfs-file"
+	onZFS   = "zfs-file"
+)
+
+var poolTitles = map[string]string{onBtrfs: "btrfs pool", onZFS: "zpool"}
+
 const (
 	socketName = "dm.sock"
 	startIn    = time.Minute
@@ -29,6 +37,7 @@ const (
 type node struct {
 	program string
 	dir     string
+	storage string // what kind of pool it has
 	cmd     *exec.Cmd
 	done    chan struct{} // closed when the process has ended with err
 	err     error
@@ -41,7 +50,7 @@ func (n *node) arguments() []string {
 		"--data-dir", filepath.Join(n.dir, "data"),
 		"--socket", filepath.Join(n.dir, socketName),
 		"--listen", "127.0.0.1:0",
-		"--storage", "btrfs-file:" + n.image(),
+		"--storage", n.storage + ":" + n.image(),
 		"--pool-size", "2G",
 		"--node-name", "demo",
 	}
@@ -143,8 +152,43 @@ func (n *node) unmount() error {
 	return err
 }
 
-// leftovers names what of the node is still there: mounts, its pool's loop device, and
-// processes that were told of its folder. It waits a little for what is on its way out.
+// export takes the node's zpool away, which a node leaves imported. It does nothing where
+// there is none, or another one of that name.
+func (n *node) export() error {
+	left, err := n.pools()
+	for _, pool := range left {
+		out, failed := exec.Command("zpool", "export", strings.TrimPrefix(pool, poolMark)).CombinedOutput()
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("export the pool: %w: %s", failed, out))
+		}
+	}
+	return err
+}
+
+// poolMark begins what leftovers calls a zpool.
+const poolMark = "zpool "
+
+// pools returns the zpool that lies in the node's file, if it is imported.
+func (n *node) pools() (left []string, err error) {
+	if n.storage != onZFS {
+		return nil, nil
+	}
+	out, err := exec.Command("zpool", "list", "-HPv", "-o", "name").Output()
+	pool := ""
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if fields[0] != "" { // a pool's own line; those of its devices begin with a tab
+			pool = fields[0]
+		}
+		if slices.Contains(fields, n.image()) {
+			left = append(left, poolMark+pool)
+		}
+	}
+	return left, err
+}
+
+// leftovers names what of the node is still there: mounts, its zpool or its pool's loop
+// device, and processes that were told of its folder. It waits a little for what is on its way out.
 func (n *node) leftovers(ctx context.Context) (left []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, leaveIn)
 	defer cancel()
@@ -152,7 +196,7 @@ func (n *node) leftovers(ctx context.Context) (left []string, err error) {
 	defer again.Stop()
 	for {
 		left = nil
-		for _, look := range []func() ([]string, error){n.mounts, n.loops, n.processes} {
+		for _, look := range []func() ([]string, error){n.mounts, n.pools, n.loops, n.processes} {
 			found, err := look()
 			if err != nil {
 				return nil, err

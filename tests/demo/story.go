@@ -26,9 +26,12 @@ type story struct {
 }
 
 // run plays the scenes in order and cleans up.
-func run(ctx context.Context) (err error) {
+func run(ctx context.Context, storage, bin string) (err error) {
 	began := time.Now()
-	bin, err := filepath.Abs("bin")
+	if poolTitles[storage] == "" {
+		return fmt.Errorf("there is no storage %q; it is %s or %s", storage, onBtrfs, onZFS)
+	}
+	bin, err = filepath.Abs(bin)
 	if err != nil {
 		return err
 	}
@@ -40,12 +43,12 @@ func run(ctx context.Context) (err error) {
 
 	s := &story{
 		dir:   dir,
-		node:  &node{program: filepath.Join(bin, "dotmesh-server"), dir: dir},
+		node:  &node{program: filepath.Join(bin, "dotmesh-server"), dir: dir, storage: storage},
 		shell: newShell(os.Stdout, filepath.Join(bin, "dm"), dir),
 		db:    &database{path: filepath.Join(dir, "shop", "shop.db")},
 	}
 	defer func() {
-		err = errors.Join(err, s.node.stop(), s.node.unmount())
+		err = errors.Join(err, s.node.stop(), s.node.unmount(), s.node.export())
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, s.node.lastWords())
 		}
@@ -54,7 +57,7 @@ func run(ctx context.Context) (err error) {
 		title string
 		play  func(context.Context) error
 	}{
-		{"A node, on a btrfs pool in a 2 GiB sparse file", s.start},
+		{"A node, on a " + poolTitles[storage] + " in a 2 GiB sparse file", s.start},
 		{"A dot, and a database in it", s.fill},
 		{"A commit, while orders come in", s.commit},
 		{"A branch of it", s.branch},
@@ -245,14 +248,14 @@ func (s *story) end(ctx context.Context) error {
 	}
 	s.line("$ kill -TERM dotmesh-server", time.Since(began))
 	// A node leaves its mounts to the containers that use them, and starts again with them.
-	if err := s.node.unmount(); err != nil {
+	if err := errors.Join(s.node.unmount(), s.node.export()); err != nil {
 		return err
 	}
 	left, err := s.node.leftovers(ctx)
 	if err != nil {
 		return err
 	}
-	s.verdict("mounts, loop devices and processes left: %d", len(left))
+	s.verdict("mounts, pools, loop devices and processes left: %d", len(left))
 	if len(left) > 0 {
 		return fmt.Errorf("left behind: %s", strings.Join(left, ", "))
 	}
