@@ -12,8 +12,10 @@
 // In a guest, TEST_ZFS_DISK names an empty disk; everywhere, a file in a temporary folder
 // will do for a pool.
 //
-// Tests are built without cgo, so without the race detector, and may not count on more of
-// a guest than what build puts there. To run some tests of one package:
+// Tests are built without cgo, so without the race detector, and with failpoints. They may
+// not count on more of a guest than what build puts there; programs that they start are
+// built on the host, and TEST_PROGRAMS names their folder. A guest has two processors, so
+// two parts of the tests run at once. To run some tests of one package:
 //
 //	make test-zfs ZFS_TESTS=./zfs TESTFLAGS='-test.v -test.run=TestStore/commit'
 //
