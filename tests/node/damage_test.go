@@ -1,3 +1,5 @@
+//go:build !zfs
+
 package node_test
 
 import (

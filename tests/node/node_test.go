@@ -11,7 +11,6 @@ import (
 	"go.uber.org/goleak"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/btrfs"
 	"dotmesh.io/dotmesh/etcdstate"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
 	"dotmesh.io/dotmesh/internal/mounts"
@@ -54,15 +53,6 @@ func etcd(t *testing.T) string {
 
 // pool opens the pool in a file, which it makes if need be.
 type pool func(t *testing.T, file string) dotmesh.Store
-
-func onBtrfs(t *testing.T, file string) dotmesh.Store {
-	t.Helper()
-	store, err := btrfs.Open(t.Context(), btrfs.Config{File: file, Size: poolSize})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store
-}
 
 // node runs a node on a pool of its own, in a part of etcd of its own, until the test ends.
 func node(t *testing.T, endpoint string, open pool) *server.Node {
@@ -117,8 +107,6 @@ func unmountAll(dir string) error {
 
 // admin is what the local socket lets in.
 var admin = dotmesh.Principal{Name: "admin", Admin: true, Origin: "test"}
-
-func TestServiceOnBtrfsAndEtcd(t *testing.T) { testService(t, onBtrfs) }
 
 func testService(t *testing.T, open pool) {
 	t.Helper()
