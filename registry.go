@@ -24,6 +24,11 @@ type Registry interface {
 	// else reads from it, so that nothing is begun that could not be registered.
 	Confirm(ctx context.Context) error
 
+	// Latest asks the quorum how far the registry's history has come. Who has watched as
+	// far as that has seen all that was done before the call. A registry that was wiped or
+	// set back has come less far than it had.
+	Latest(ctx context.Context) (Cursor, error)
+
 	// Watch yields first what there is, unless from is a cursor that it still knows, and
 	// then every change in order, for as long as ctx lives. An update with Reset begins a
 	// new listing: whatever was known before and is not in it is gone. It is also what
@@ -117,10 +122,11 @@ type Registry interface {
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 	Import(ctx context.Context, entries []Entry, replace bool) (Cursor, error)
 
-	// Rebuild replaces everything that is there by the given records. It is how a lost
-	// registry comes back from a pool, and makes nothing else possible than that: the
-	// records are written as they are, in steps as by Import.
-	Rebuild(ctx context.Context, records []Record) (Cursor, error)
+	// Rebuild replaces everything that is there by the given records and operation logs. It
+	// is how a lost registry comes back from a pool, and makes nothing else possible than
+	// that: they are written as they are, in steps as by Import. Each entry of a log keeps
+	// its number, and the next one is numbered after the greatest of its dot.
+	Rebuild(ctx context.Context, records []Record, ops []Op) (Cursor, error)
 
 	// Close ends running calls and watches.
 	Close() error

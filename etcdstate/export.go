@@ -65,8 +65,8 @@ func (r *Registry) Import(ctx context.Context, entries []dotmesh.Entry, replace 
 }
 
 // Rebuild implements [dotmesh.Registry].
-func (r *Registry) Rebuild(ctx context.Context, records []dotmesh.Record) (dotmesh.Cursor, error) {
-	entries, err := verbs.Entries(records)
+func (r *Registry) Rebuild(ctx context.Context, records []dotmesh.Record, ops []dotmesh.Op) (dotmesh.Cursor, error) {
+	entries, err := verbs.Entries(records, ops)
 	if err != nil {
 		return 0, dotmesh.Wrap("registry.Rebuild", err)
 	}

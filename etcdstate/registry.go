@@ -161,6 +161,14 @@ func (r *Registry) Confirm(ctx context.Context) error {
 	return dotmesh.Wrap("registry.Confirm", err)
 }
 
+// Latest implements [dotmesh.Registry].
+func (r *Registry) Latest(ctx context.Context) (dotmesh.Cursor, error) {
+	ctx, done := r.begin(ctx)
+	defer done()
+	now, err := r.head(ctx)
+	return dotmesh.Cursor(now.revision), dotmesh.Wrap("registry.Latest", err)
+}
+
 // do carries out a verb.
 func (r *Registry) do(ctx context.Context, name string, verb verbs.Verb) (dotmesh.Cursor, error) {
 	ctx, done := r.begin(ctx)

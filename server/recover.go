@@ -35,7 +35,7 @@ func (s *service) Recover(ctx context.Context) (dotmesh.Recovered, error) {
 	if err := fail.Point("recover.before-rebuild"); err != nil {
 		return dotmesh.Recovered{}, err
 	}
-	cursor, err := n.reg.Rebuild(ctx, append(rebuilt.Records, &cluster))
+	cursor, err := n.reg.Rebuild(ctx, append(rebuilt.Records, &cluster), rebuilt.Ops)
 	if err != nil {
 		return dotmesh.Recovered{}, dotmesh.Wrap(op, err)
 	}

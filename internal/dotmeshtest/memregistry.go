@@ -121,6 +121,15 @@ func (r *Registry) Confirm(ctx context.Context) error {
 	return err
 }
 
+// Latest implements [dotmesh.Registry].
+func (r *Registry) Latest(ctx context.Context) (dotmesh.Cursor, error) {
+	return r.strike(ctx, "Latest", func() (dotmesh.Cursor, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.cursor, nil
+	})
+}
+
 // Ops implements [dotmesh.Registry].
 func (r *Registry) Ops(ctx context.Context, dot dotmesh.DotID, before uint64, limit int) ([]dotmesh.Op, error) {
 	if _, err := r.do(ctx, "Ops", func(*verbs.Tx) error { return nil }); err != nil {
@@ -169,8 +178,8 @@ func (r *Registry) Import(ctx context.Context, entries []dotmesh.Entry, replace 
 }
 
 // Rebuild implements [dotmesh.Registry].
-func (r *Registry) Rebuild(ctx context.Context, records []dotmesh.Record) (dotmesh.Cursor, error) {
-	entries, err := verbs.Entries(records)
+func (r *Registry) Rebuild(ctx context.Context, records []dotmesh.Record, ops []dotmesh.Op) (dotmesh.Cursor, error) {
+	entries, err := verbs.Entries(records, ops)
 	if err != nil {
 		return 0, dotmesh.Wrap("registry.Rebuild", err)
 	}

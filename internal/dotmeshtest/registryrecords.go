@@ -22,6 +22,7 @@ var recordTests = []registryCase{
 	{"the operation log is numbered without gaps and read backwards", testOps},
 	{"trimmed commits leave the branch alone", testTrimCommits},
 	{"an export is imported as it was", testExport},
+	{"the latest cursor is no earlier than what was done before", testLatest},
 	{"a registry is rebuilt from its records", testRebuild},
 	{"there is no cluster while a registry is replaced", testLoadOrder},
 	{"what cannot be read is not imported", testImportRefused},
@@ -246,6 +247,16 @@ func entriesOf(all map[string]string) []dotmesh.Entry {
 	return entries
 }
 
+func testLatest(t *testing.T, r *registryTest) {
+	for i := range 3 {
+		c := r.creation(dotmesh.Name(fmt.Sprintf("shop-%d", i)))
+		done := r.must(r.Create(r.ctx, c))
+		if at := r.must(r.Latest(r.ctx)); at < done {
+			t.Errorf("the latest cursor is %d, before %d", at, done)
+		}
+	}
+}
+
 func testExport(t *testing.T, r *registryTest) {
 	found, err := r.Found(r.ctx, dotmesh.Cluster{ID: dotmesh.ClusterID{UUID: dotmesh.NewUUID()}, Feature: 1})
 	if err != nil {
@@ -288,7 +299,7 @@ func testLoadOrder(t *testing.T, r *registryTest) {
 	entries := entriesOf(r.export())
 	for name, load := range map[string]func() (dotmesh.Cursor, error){
 		"Import":  func() (dotmesh.Cursor, error) { return r.Import(r.ctx, entries, true) },
-		"Rebuild": func() (dotmesh.Cursor, error) { return r.Rebuild(r.ctx, records) },
+		"Rebuild": func() (dotmesh.Cursor, error) { return r.Rebuild(r.ctx, records, nil) },
 	} {
 		next := r.updates(s.cursor)
 		cursor := r.must(load())
@@ -321,6 +332,10 @@ func testRebuild(t *testing.T, r *registryTest) {
 	r.must(r.Bury(r.ctx, r.tombstone(gone.Branch, dotmesh.BuriedBranch)))
 	r.must(r.Bury(r.ctx, r.tombstone(r.dot("lost"), dotmesh.BuriedDot)))
 	want := r.export()
+	ops, err := r.Ops(r.ctx, b.Dot, 0, 2) // the newest, with numbers that do not begin at 1
+	if err != nil {
+		t.Fatal(err)
+	}
 	var records []dotmesh.Record
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
@@ -332,7 +347,7 @@ func testRebuild(t *testing.T, r *registryTest) {
 			break
 		}
 	}
-	r.must(r.Rebuild(r.ctx, records))
+	r.must(r.Rebuild(r.ctx, records, ops))
 	got := r.export()
 	for key := range want {
 		if !strings.HasPrefix(key, "ops/") && got[key] == "" {
@@ -344,8 +359,14 @@ func testRebuild(t *testing.T, r *registryTest) {
 			t.Errorf("%s is new", key)
 		}
 	}
+	if again, err := r.Ops(r.ctx, b.Dot, 0, 10); err != nil || !slices.Equal(again, ops) || len(ops) != 2 {
+		t.Errorf("Ops = %+v, %v; want %+v", again, err, ops)
+	}
 	r.commit(r.branch(f.Branch.ID), "goes on")
 	r.must(r.Unbury(r.ctx, gone.Branch.ID.UUID, dotmesh.Op{}))
+	if last, err := r.Ops(r.ctx, b.Dot, 0, 1); err != nil || len(last) != 1 || last[0].N != ops[0].N+1 {
+		t.Errorf("the next entry is %+v, %v; want it to follow %d", last, err, ops[0].N)
+	}
 }
 
 func testImportRefused(t *testing.T, r *registryTest) {

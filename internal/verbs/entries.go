@@ -37,9 +37,9 @@ func order(key string) string {
 	return key
 }
 
-// Entries returns what a registry that holds the records has. The name of a buried
-// branch stays free, and so does that of a buried dot.
-func Entries(records []dotmesh.Record) ([]dotmesh.Entry, error) {
+// Entries returns what a registry that holds the records and operation logs has. The name
+// of a buried branch stays free, and so does that of a buried dot.
+func Entries(records []dotmesh.Record, ops []dotmesh.Op) ([]dotmesh.Entry, error) {
 	buried := map[dotmesh.UUID]bool{}
 	for _, r := range records {
 		if t, ok := r.(*dotmesh.Tombstone); ok {
@@ -67,6 +67,11 @@ func Entries(records []dotmesh.Record) ([]dotmesh.Entry, error) {
 			}
 		}
 		if err := add(identity(r), r); err != nil {
+			return nil, err
+		}
+	}
+	for i := range ops {
+		if err := add(opKey(ops[i].Dot, ops[i].N), &ops[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -353,6 +353,18 @@ func TestRebuild(t *testing.T) {
 			t.Errorf("got %+v with %d commits, missing %v", got, len(ids), out.Missing)
 		}
 	})
+	t.Run("the log of what was done comes back with the dots that do", func(t *testing.T) {
+		r := known
+		there, deleted, gone := dotmesh.NewUUID(), dotmesh.NewUUID(), dotmesh.NewUUID()
+		r.Dots = []*dotmesh.Dot{{ID: dotmesh.DotID{UUID: there}}}
+		r.Tombstones = []*dotmesh.Tombstone{{ID: deleted, Kind: dotmesh.BuriedDot, Dot: dotmesh.Dot{ID: dotmesh.DotID{UUID: deleted}}}}
+		for i, id := range []dotmesh.UUID{there, deleted, gone} {
+			r.Ops = append(r.Ops, dotmesh.Op{Dot: dotmesh.DotID{UUID: id}, N: uint64(i + 7)})
+		}
+		if out := plan.Rebuild(r); !slices.Equal(out.Ops, r.Ops[:2]) {
+			t.Errorf("got %+v, want %+v", out.Ops, r.Ops[:2])
+		}
+	})
 	t.Run("a line that belongs to nothing is told and left alone", func(t *testing.T) {
 		r := known
 		stray := line()

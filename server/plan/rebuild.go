@@ -7,20 +7,22 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
-// Remains is what one node still has of a lost registry: the records as it last saw them,
-// and the commits in its pool.
+// Remains is what one node still has of a lost registry: the records and the newest entries
+// of the operation logs as it last saw them, and the commits in its pool.
 type Remains struct {
 	Dots       []*dotmesh.Dot
 	Branches   []*dotmesh.Branch
 	Lines      []*dotmesh.Line
 	Tombstones []*dotmesh.Tombstone
 	Users      []*dotmesh.User
+	Ops        []dotmesh.Op
 	Pool       map[dotmesh.LineID][]dotmesh.Commit // by line; every line that the pool holds
 }
 
 // Rebuilt is a registry put together again.
 type Rebuilt struct {
 	Records []dotmesh.Record
+	Ops     []dotmesh.Op
 	Missing []*dotmesh.Branch // their tip is not in the pool: they went back to the newest commit that is
 	Unknown []dotmesh.LineID  // lines in the pool that belong to no dot: left alone
 }
@@ -29,6 +31,7 @@ type Rebuilt struct {
 // if the pool holds its tip, with the epoch raised by one, so that nothing of the old
 // registry can pass for the new one. Commits up to the tip come from the pool. Those after
 // it were never seen registered; [Judge] decides about them when the registry is there.
+// Operation logs come back for the dots that do, deleted ones included.
 func Rebuild(r Remains) Rebuilt {
 	var out Rebuilt
 	lines := map[dotmesh.LineID]*dotmesh.Line{}
@@ -36,11 +39,14 @@ func Rebuild(r Remains) Rebuilt {
 		c := *l
 		lines[l.ID] = &c
 	}
-	buried := map[dotmesh.UUID]bool{}
+	buried, dots := map[dotmesh.UUID]bool{}, map[dotmesh.DotID]bool{}
 	for _, t := range r.Tombstones {
 		out.Records = append(out.Records, t)
-		if t.Kind == dotmesh.BuriedCommit {
+		switch t.Kind {
+		case dotmesh.BuriedCommit:
 			buried[t.ID] = true
+		case dotmesh.BuriedDot:
+			dots[t.Dot.ID] = true
 		}
 	}
 	for _, u := range r.Users {
@@ -48,6 +54,12 @@ func Rebuild(r Remains) Rebuilt {
 	}
 	for _, d := range r.Dots {
 		out.Records = append(out.Records, d)
+		dots[d.ID] = true
+	}
+	for _, o := range r.Ops {
+		if dots[o.Dot] {
+			out.Ops = append(out.Ops, o)
+		}
 	}
 	for _, b := range r.Branches {
 		out.branch(b, r.origin(lines[b.Pointer.Line]), r.Pool[b.Pointer.Line], buried)
