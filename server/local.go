@@ -15,6 +15,8 @@ const (
 	bucketIntents   = "intents"   // line id -> intent: lines that were forked and may not be registered yet
 	bucketMounts    = "mounts"    // volume -> attachment: what to mount again without the registry
 	bucketMirror    = "mirror"    // record key -> record: the registry as last seen
+	bucketOps       = "ops"       // dot id -> the newest entries of its operation log, compressed
+	bucketOwed      = "owed"      // dot id -> nothing: its log has entries that bucketOps may lack
 	bucketCondemned = "condemned" // commit id -> nothing: snapshots of commits that failed and could not be dropped
 	bucketTrees     = "trees"     // commit id -> hash of its files, as it was first read by a check
 )

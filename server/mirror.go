@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -18,10 +19,14 @@ type mirror struct {
 	pending map[string]dotmesh.Record
 	cursor  dotmesh.Cursor
 	moved   chan struct{} // holds a token while something is pending
+
+	// owed are the dots whose operation log is to be read. The value is true where the pool
+	// says so, too. Only reflect uses it.
+	owed map[dotmesh.DotID]bool
 }
 
 func newMirror() *mirror {
-	return &mirror{pending: map[string]dotmesh.Record{}, moved: make(chan struct{}, 1)}
+	return &mirror{pending: map[string]dotmesh.Record{}, moved: make(chan struct{}, 1), owed: map[dotmesh.DotID]bool{}}
 }
 
 // note takes an update in. A nil record stands for one that is gone.
@@ -86,18 +91,20 @@ func mirrorKey(r dotmesh.Record) string {
 	return ""
 }
 
-// reflect keeps a copy of the registry's records in the pool's own memory, so that the
-// registry can be rebuilt from it. The copy is at most mirrorEvery behind. While the node
-// is frozen it stays as it is: then it is what the registry will be rebuilt from.
+// reflect keeps a copy of the registry's records and of the newest entries of its operation
+// logs in the pool's own memory, so that the registry can be rebuilt from it. The copy is at
+// most mirrorEvery behind; where more than logsAtOnce dots change within that time, their
+// logs are so by as much more. While the node is frozen it stays as it is: then it is what
+// the registry will be rebuilt from.
 func (n *Node) reflect(ctx context.Context) error {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
 	for {
 		if err := both(ctx, rest.C, n.mirror.moved); err != nil {
-			n.writeMirror() // the last second's
+			n.writeMirror(ctx) // the last second's
 			return err
 		}
-		n.writeMirror()
+		n.writeMirror(ctx)
 		rest.Reset(mirrorEvery)
 	}
 }
@@ -117,39 +124,49 @@ func both(ctx context.Context, rested <-chan time.Time, moved <-chan struct{}) e
 	}
 }
 
-// writeMirror brings the copy up to date. What could not be written is compared anew.
-func (n *Node) writeMirror() {
+// writeMirror brings the copy up to date, even if ctx has ended. What could not be written
+// is compared anew.
+func (n *Node) writeMirror(ctx context.Context) {
 	if n.mayChangeNow() != nil {
 		return
 	}
-	if err := n.writePending(n.mirror.take()); err != nil {
+	all, pending, cursor := n.mirror.take()
+	if err := n.writePending(ctx, all, pending, cursor); err != nil {
 		n.mirror.again()
 		n.log.Error("the pool's copy of the registry is not up to date", "err", err)
 	}
 }
 
 // writePending writes what has changed in one transaction.
-func (n *Node) writePending(all bool, pending map[string]dotmesh.Record, cursor dotmesh.Cursor) error {
+func (n *Node) writePending(ctx context.Context, all bool, pending map[string]dotmesh.Record, cursor dotmesh.Cursor) error {
 	if all {
 		var err error
 		if pending, err = n.compareMirror(); err != nil {
 			return err
 		}
 	}
-	if len(pending) == 0 {
+	if err := n.oweLogs(all, pending); err != nil {
+		return err
+	}
+	read := n.readLogs(ctx, cursor)
+	if len(pending)+len(read) == 0 {
 		return nil
 	}
 	if n.mayChangeNow() != nil {
 		return nil // what was read may be of the registry that froze the node
 	}
-	return n.store.KV().Update(func(tx dotmesh.KVWriter) error {
+	err := n.store.KV().Update(func(tx dotmesh.KVWriter) error {
 		for key, r := range pending {
 			if err := putRecord(tx, key, r); err != nil {
 				return err
 			}
 		}
-		return putCursor(tx, cursor)
+		return errors.Join(n.putLogs(tx, read), putCursor(tx, cursor))
 	})
+	if err == nil {
+		n.settleLogs(read)
+	}
+	return err
 }
 
 func putRecord(tx dotmesh.KVWriter, key string, r dotmesh.Record) error {

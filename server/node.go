@@ -21,6 +21,7 @@ const (
 	mirrorEvery   = time.Second         // at most this long is the pool's mirror behind
 	keepCommits   = 100                 // records of a line's newest commits in the registry
 	trimAt        = 2 * keepCommits     // trim when a line has this many
+	keepOps       = 100                 // newest entries of a dot's operation log in the pool
 )
 
 // Config is what a Node is made of.

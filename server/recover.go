@@ -61,6 +61,7 @@ func (n *Node) accept(ctx context.Context) error {
 	if err := n.trust(cluster, at); err != nil {
 		return err
 	}
+	poke(n.mirror.moved) // what came while the node was frozen waits there
 	return n.rejoin(ctx)
 }
 
@@ -97,6 +98,9 @@ func (n *Node) remembered() (plan.Remains, error) {
 func (n *Node) remains(ctx context.Context) (plan.Remains, error) {
 	r, err := n.remembered()
 	if err != nil {
+		return r, err
+	}
+	if r.Ops, err = n.mem.logs(); err != nil {
 		return r, err
 	}
 	for info, err := range n.store.Inventory(ctx) {
@@ -137,27 +141,42 @@ func summary(r plan.Rebuilt) dotmesh.Recovered {
 	return done
 }
 
-func appendRecord[T any](all []*T, key string, data []byte) ([]*T, error) {
-	r := new(T)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, dotmesh.E("server.remember", dotmesh.Corrupt, "the pool's copy of the registry is damaged at %s: %v", key, err)
+// mirrored decodes a record of the mirror; nil for one of a kind that is not known.
+func mirrored(key string, data []byte) (r dotmesh.Record, err error) {
+	switch kind, _, _ := strings.Cut(key, "/"); kind {
+	case "dot":
+		r = new(dotmesh.Dot)
+	case "branch":
+		r = new(dotmesh.Branch)
+	case "line":
+		r = new(dotmesh.Line)
+	case "tombstone":
+		r = new(dotmesh.Tombstone)
+	case "user":
+		r = new(dotmesh.User)
+	default:
+		return nil, nil
 	}
-	return append(all, r), nil
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, dotmesh.E("server.mirrored", dotmesh.Corrupt, "the pool's copy of the registry is damaged at %s: %v", key, err)
+	}
+	return r, nil
 }
 
 // remember adds one record of the mirror.
-func remember(r *plan.Remains, key string, data []byte) (err error) {
-	switch kind, _, _ := strings.Cut(key, "/"); kind {
-	case "dot":
-		r.Dots, err = appendRecord(r.Dots, key, data)
-	case "branch":
-		r.Branches, err = appendRecord(r.Branches, key, data)
-	case "line":
-		r.Lines, err = appendRecord(r.Lines, key, data)
-	case "tombstone":
-		r.Tombstones, err = appendRecord(r.Tombstones, key, data)
-	case "user":
-		r.Users, err = appendRecord(r.Users, key, data)
+func remember(remains *plan.Remains, key string, data []byte) error {
+	r, err := mirrored(key, data)
+	switch r := r.(type) {
+	case *dotmesh.Dot:
+		remains.Dots = append(remains.Dots, r)
+	case *dotmesh.Branch:
+		remains.Branches = append(remains.Branches, r)
+	case *dotmesh.Line:
+		remains.Lines = append(remains.Lines, r)
+	case *dotmesh.Tombstone:
+		remains.Tombstones = append(remains.Tombstones, r)
+	case *dotmesh.User:
+		remains.Users = append(remains.Users, r)
 	}
 	return err
 }

@@ -340,6 +340,13 @@ func (v *view) dotByID(id dotmesh.DotID) *dotmesh.Dot {
 	return nil
 }
 
+// knows reports whether anything is left of a dot: its record, a branch or its tombstone.
+func (v *view) knows(id dotmesh.DotID) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.dots[id] != nil || v.tombstones[id.UUID] != nil
+}
+
 // allDots returns every dot, by namespace and name.
 func (v *view) allDots() []*dotmesh.Dot {
 	v.mu.RLock()

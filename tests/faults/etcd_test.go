@@ -284,9 +284,7 @@ func etcdWiped(n *node) {
 	e.wantToWork()
 	n.restart()
 	_, err := n.Undo(n.Context(), dotmesh.UndoRequest{Dot: e.deleted.name})
-	if err != nil {
-		n.Logf("the deletion cannot be undone any more: %v", err)
-	}
+	n.must(err) // the log of what was done has come back, too
 	n.wantNoWaste()
 }
 
