@@ -89,7 +89,21 @@ type Registry interface {
 
 	// PutDot changes a dot's settings, collaborators or current branch. Its name and id
 	// stay. A non-zero op is written with it.
-	PutDot(ctx context.Context, expect, next Dot, op Op) (Cursor, error)
+	PutDot(ctx context.Context, expect, next Dot, op Op, reply *Reply) (Cursor, error)
+
+	// Ask puts a request where the node that it is for is told of it. It goes by itself when
+	// its Life is over, and no later than 15 s after that; where the registry was out of reach
+	// meanwhile, that time may begin anew. [Conflict] if Branch's pointer is not Expect,
+	// [NotFound] if there is no such node. After [Unknown] it may still appear until its time
+	// is over.
+	Ask(ctx context.Context, r Request) (Cursor, error)
+
+	// Answer ends a request that node was asked, and that is not to be done any more: node
+	// says why, or the caller takes it back, with the kind [Canceled]. It returns the
+	// response by which the request has ended, which is another one if that was there first.
+	// [NotFound] if neither of them is there: the request's time was over, unless its Ask
+	// ended in [Unknown].
+	Answer(ctx context.Context, node NodeID, r Response) (Response, error)
 
 	// PutPosition records what a node durably holds. It never goes back.
 	PutPosition(ctx context.Context, p Position) (Cursor, error)
@@ -152,9 +166,9 @@ type Change struct {
 }
 
 // Record is what a registry holds: [*Cluster], [*Node], [*Alive], [*Dot], [*Branch],
-// [*Line], [*Commit], [*Position], [*Attachment], [*Tombstone], [*User]. A deleted Dot
-// carries its Name; a deleted Branch, Line, Tombstone or User its ID; a deleted Commit its
-// Line and Seq.
+// [*Line], [*Commit], [*Position], [*Attachment], [*Request], [*Response], [*Tombstone],
+// [*User]. A deleted Dot carries its Name; a deleted Branch, Line, Response, Tombstone or
+// User its ID; a deleted Commit its Line and Seq; a deleted Request its Node and ID.
 type Record interface{ record() }
 
 func (*Cluster) record()    {}
@@ -166,6 +180,8 @@ func (*Line) record()       {}
 func (*Commit) record()     {}
 func (*Position) record()   {}
 func (*Attachment) record() {}
+func (*Request) record()    {}
+func (*Response) record()   {}
 func (*Tombstone) record()  {}
 func (*User) record()       {}
 
@@ -180,6 +196,7 @@ type Creation struct {
 	Commits []Commit // the line's first ones: the initial commit of a new dot
 	Op      Op
 	Holder  *Position // what the creating node holds of Line
+	Reply   *Reply    // nil: nobody asked for it
 }
 
 // Registration is a commit to append. Commit.Parent must be Expect.Tip, Commit.Line
@@ -189,7 +206,8 @@ type Registration struct {
 	Branch BranchID
 	Expect Pointer
 	Commit Commit
-	Op     Op // zero: none
+	Op     Op     // zero: none
+	Reply  *Reply // nil: nobody asked for it
 }
 
 // Swinging is a change of the line that a branch points at. Next.Epoch must be
@@ -201,15 +219,18 @@ type Swinging struct {
 	Line   Line    // new, owned by the branch; its origin must still be there
 	Stash  *Branch // owns the old line from now on; nil only when it is not worth keeping: nothing on it that the new line lacks
 	Op     Op
+	Reply  *Reply // nil: nobody asked for it
 }
 
-// Move is a branch on its way to another node.
+// Move is a branch on its way to another node. The step that is called with a Reply is the
+// one that was asked for.
 type Move struct {
 	Branch   BranchID
 	Expect   Pointer
 	ID       UUID
 	To       NodeID
 	Deadline time.Duration
+	Reply    *Reply // nil: nobody asked for it
 }
 
 // Burial is a deletion. Expect holds the pointers, as the caller saw them, of every branch
@@ -226,6 +247,7 @@ type Burial struct {
 	Expect    map[BranchID]Pointer
 	Next      map[BranchID]Pointer
 	Op        Op
+	Reply     *Reply // nil: nobody asked for it
 }
 
 // Entry is a registry key and its value, without the prefix.

@@ -55,7 +55,7 @@ func (t *table) remember(cursor dotmesh.Cursor, writes []verbs.Write) {
 		case last != "":
 			t.tails.set(dir, max(last, w.Key))
 		default:
-			t.recent.put(w.Key, verbs.Item{Value: w.Value, Mod: cursor})
+			t.recent.put(w.Key, verbs.Item{Value: w.Value, Mod: cursor, Lease: w.Lease})
 		}
 	}
 }

@@ -238,6 +238,8 @@ func (r *Registry) explain(ctx context.Context, err error) error {
 		kind, text = dotmesh.Corrupt, "etcd has found its own data to be corrupt; replace that member"
 	case errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrUserEmpty), errors.Is(err, rpctypes.ErrInvalidAuthToken):
 		kind, text = dotmesh.Denied, "etcd does not let this node in; check its certificate"
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		kind, text = dotmesh.Timeout, "the request's time was over before it was made"
 	case errors.Is(err, rpctypes.ErrCompacted):
 		kind, text = dotmesh.Conflict, "the registry forgot that moment while it was read; try again"
 	}
@@ -249,7 +251,7 @@ func (r *Registry) explain(ctx context.Context, err error) error {
 func refused(err error) bool {
 	for _, e := range []error{
 		rpctypes.ErrNoSpace, rpctypes.ErrTooManyOps, rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyRequests,
-		rpctypes.ErrDuplicateKey, rpctypes.ErrEmptyKey, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken,
+		rpctypes.ErrLeaseNotFound, rpctypes.ErrDuplicateKey, rpctypes.ErrEmptyKey, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken,
 	} {
 		if errors.Is(err, e) {
 			return true

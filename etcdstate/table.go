@@ -57,7 +57,7 @@ func (t *table) questions(wants verbs.Wants) []question {
 		all = append(all, question{key: t.prefix + key, answer: func(view *verbs.View, resp *pb.RangeResponse) {
 			view.Items[key] = verbs.Item{}
 			for _, kv := range resp.Kvs {
-				view.Items[key] = verbs.Item{Value: kv.Value, Mod: dotmesh.Cursor(kv.ModRevision)}
+				view.Items[key] = verbs.Item{Value: kv.Value, Mod: dotmesh.Cursor(kv.ModRevision), Lease: kv.Lease}
 			}
 		}})
 	}
@@ -170,7 +170,7 @@ func (t *table) ops(writes []verbs.Write) []clientv3.Op {
 		case w.Value == nil:
 			all = append(all, clientv3.OpDelete(t.prefix+w.Key))
 		default:
-			all = append(all, clientv3.OpPut(t.prefix+w.Key, string(w.Value)))
+			all = append(all, clientv3.OpPut(t.prefix+w.Key, string(w.Value), clientv3.WithLease(clientv3.LeaseID(w.Lease))))
 		}
 	}
 	return all

@@ -66,7 +66,7 @@ func (n *Node) repoint(ctx context.Context, d *dotmesh.Dot, to *dotmesh.Branch, 
 		err = n.mountBranch(ctx, to.ID, to.Pointer.Line)
 	}
 	if err == nil {
-		err = n.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return n.reg.PutDot(ctx, *d, next, op) })
+		err = n.surely(ctx, func(ctx context.Context) (dotmesh.Cursor, error) { return n.reg.PutDot(ctx, *d, next, op, nil) })
 	}
 	switch {
 	case err == nil:

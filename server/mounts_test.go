@@ -161,9 +161,9 @@ type slowRegistry struct {
 	gate *gate
 }
 
-func (r *slowRegistry) PutDot(ctx context.Context, a, b dotmesh.Dot, op dotmesh.Op) (dotmesh.Cursor, error) {
+func (r *slowRegistry) PutDot(ctx context.Context, a, b dotmesh.Dot, op dotmesh.Op, reply *dotmesh.Reply) (dotmesh.Cursor, error) {
 	r.gate.pass()
-	return r.Registry.PutDot(ctx, a, b, op)
+	return r.Registry.PutDot(ctx, a, b, op, reply)
 }
 
 // slowMounter stops a mount half-way.

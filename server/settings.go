@@ -29,7 +29,7 @@ func (s *service) SetDot(ctx context.Context, r dotmesh.SetDot) (dotmesh.DotStat
 	if err != nil {
 		return dotmesh.DotStatus{}, err
 	}
-	if err := s.node.sees(ctx)(s.node.reg.PutDot(ctx, *d, next, dotmesh.Op{})); err != nil {
+	if err := s.node.sees(ctx)(s.node.reg.PutDot(ctx, *d, next, dotmesh.Op{}, nil)); err != nil {
 		return dotmesh.DotStatus{}, dotmesh.Wrap(op, err)
 	}
 	return s.node.dotStatus(&next), nil

@@ -32,6 +32,7 @@ type Registry struct {
 	down    bool
 	closed  bool
 	faults  map[string][]fault // by verb, in the order in which they strike
+	leases  []*time.Timer      // each ends what was written with its number, from 1 on
 	changed chan struct{}      // closed, and made anew, by everything that happens
 }
 
@@ -111,6 +112,9 @@ func (r *Registry) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+	for _, lease := range r.leases {
+		lease.Stop()
+	}
 	r.wake()
 	return nil
 }
@@ -301,7 +305,7 @@ func (r *Registry) write(writes []verbs.Write) {
 		case !there:
 			r.keys = slices.Insert(r.keys, at, w.Key)
 		}
-		r.items[w.Key] = verbs.Item{Value: w.Value, Mod: r.cursor}
+		r.items[w.Key] = verbs.Item{Value: w.Value, Mod: r.cursor, Lease: w.Lease}
 	}
 	r.log = append(r.log, revision{r.cursor, writes})
 	if len(r.log) > 2*memory {

@@ -207,7 +207,7 @@ func testBuryRefused(t *testing.T, r *registryTest) {
 	dot := r.tombstone(b, dotmesh.BuriedDot).Tombstone.Dot
 	next := dot
 	next.Current = cut.Branch.ID
-	r.must(r.PutDot(r.ctx, dot, next, dotmesh.Op{}))
+	r.must(r.PutDot(r.ctx, dot, next, dotmesh.Op{}, nil))
 	cursor, err = r.Bury(r.ctx, r.tombstone(cut.Branch, dotmesh.BuriedBranch))
 	r.refuse(dotmesh.Conflict, cursor, err) // the current branch
 	odd := r.commitBurial(b, one)

@@ -75,25 +75,25 @@ func testPutDot(t *testing.T, r *registryTest) {
 	next.Current, next.Replicas = f.Branch.ID, "all"
 	op := dotmesh.Op{Verb: dotmesh.VerbCheckout, Before: old.Current, By: "admin"}
 	for range 2 {
-		r.must(r.PutDot(r.ctx, old, next, op))
+		r.must(r.PutDot(r.ctx, old, next, op, nil))
 	}
 	if ops, err := r.Ops(r.ctx, b.Dot, 0, 1); err != nil || len(ops) != 1 || ops[0].N != 3 || ops[0].Verb != dotmesh.VerbCheckout {
 		t.Errorf("Ops = %+v, %v; want the checkout as entry 3", ops, err)
 	}
 	third := old
 	third.Replicas = "none"
-	cursor, err := r.PutDot(r.ctx, old, third, dotmesh.Op{})
+	cursor, err := r.PutDot(r.ctx, old, third, dotmesh.Op{}, nil)
 	r.refuse(dotmesh.Conflict, cursor, err)
 	third = next
 	third.Name.Name = "other"
-	cursor, err = r.PutDot(r.ctx, next, third, dotmesh.Op{})
+	cursor, err = r.PutDot(r.ctx, next, third, dotmesh.Op{}, nil)
 	r.refuse(dotmesh.Invalid, cursor, err)
 	third = next
 	third.Current = r.dot("other").ID
-	cursor, err = r.PutDot(r.ctx, next, third, dotmesh.Op{})
+	cursor, err = r.PutDot(r.ctx, next, third, dotmesh.Op{}, nil)
 	r.refuse(dotmesh.NotFound, cursor, err)
 	absent := r.creation("absent").Dot
-	cursor, err = r.PutDot(r.ctx, *absent, *absent, dotmesh.Op{})
+	cursor, err = r.PutDot(r.ctx, *absent, *absent, dotmesh.Op{}, nil)
 	r.refuse(dotmesh.NotFound, cursor, err)
 }
 
@@ -409,7 +409,7 @@ func testUnknownFields(t *testing.T, r *registryTest) {
 	dot := r.tombstone(r.branch(b.ID), dotmesh.BuriedDot)
 	next := dot.Tombstone.Dot
 	next.Replicas = "all"
-	r.must(r.PutDot(r.ctx, dot.Tombstone.Dot, next, dotmesh.Op{}))
+	r.must(r.PutDot(r.ctx, dot.Tombstone.Dot, next, dotmesh.Op{}, nil))
 	dot.Tombstone.Dot = next
 	r.must(r.Bury(r.ctx, dot))
 	r.must(r.Unbury(r.ctx, dot.Tombstone.ID, dotmesh.Op{}))

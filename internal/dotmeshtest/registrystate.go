@@ -14,6 +14,8 @@ type state struct {
 	commits     map[place]*dotmesh.Commit
 	positions   map[held]*dotmesh.Position
 	attachments map[attached]*dotmesh.Attachment
+	requests    map[dotmesh.UUID]*dotmesh.Request
+	responses   map[dotmesh.UUID]*dotmesh.Response
 	tombstones  map[dotmesh.UUID]*dotmesh.Tombstone
 	users       map[dotmesh.UserID]*dotmesh.User
 }
@@ -43,6 +45,8 @@ func newState() *state {
 		commits:     map[place]*dotmesh.Commit{},
 		positions:   map[held]*dotmesh.Position{},
 		attachments: map[attached]*dotmesh.Attachment{},
+		requests:    map[dotmesh.UUID]*dotmesh.Request{},
+		responses:   map[dotmesh.UUID]*dotmesh.Response{},
 		tombstones:  map[dotmesh.UUID]*dotmesh.Tombstone{},
 		users:       map[dotmesh.UserID]*dotmesh.User{},
 	}
@@ -84,6 +88,10 @@ func (s *state) change(c dotmesh.Change) {
 		set(s.positions, held{r.Node, r.Line}, r, c.Deleted)
 	case *dotmesh.Attachment:
 		set(s.attachments, attached{r.Node, r.Volume}, r, c.Deleted)
+	case *dotmesh.Request:
+		set(s.requests, r.ID, r, c.Deleted)
+	case *dotmesh.Response:
+		set(s.responses, r.ID, r, c.Deleted)
 	case *dotmesh.Tombstone:
 		set(s.tombstones, r.ID, r, c.Deleted)
 	case *dotmesh.User:

@@ -26,42 +26,42 @@ func (call Calls) PutNode(ctx context.Context, node dotmesh.Node) (dotmesh.Curso
 
 // Create implements [dotmesh.Registry].
 func (call Calls) Create(ctx context.Context, c dotmesh.Creation) (dotmesh.Cursor, error) {
-	return call(ctx, "Create", Create(c))
+	return call(ctx, "Create", replying(c.Reply, Create(c)))
 }
 
 // Register implements [dotmesh.Registry].
 func (call Calls) Register(ctx context.Context, reg dotmesh.Registration) (dotmesh.Cursor, error) {
-	return call(ctx, "Register", Register(reg))
+	return call(ctx, "Register", replying(reg.Reply, Register(reg)))
 }
 
 // Swing implements [dotmesh.Registry].
 func (call Calls) Swing(ctx context.Context, s dotmesh.Swinging) (dotmesh.Cursor, error) {
-	return call(ctx, "Swing", Swing(s))
+	return call(ctx, "Swing", replying(s.Reply, Swing(s)))
 }
 
 // BeginMove implements [dotmesh.Registry].
 func (call Calls) BeginMove(ctx context.Context, m dotmesh.Move) (dotmesh.Cursor, error) {
-	return call(ctx, "BeginMove", BeginMove(m))
+	return call(ctx, "BeginMove", replying(m.Reply, BeginMove(m)))
 }
 
 // Release implements [dotmesh.Registry].
 func (call Calls) Release(ctx context.Context, m dotmesh.Move, closing *dotmesh.Commit) (dotmesh.Cursor, error) {
-	return call(ctx, "Release", Release(m, closing))
+	return call(ctx, "Release", replying(m.Reply, Release(m, closing)))
 }
 
 // Take implements [dotmesh.Registry].
 func (call Calls) Take(ctx context.Context, m dotmesh.Move, position dotmesh.Position) (dotmesh.Cursor, error) {
-	return call(ctx, "Take", Take(m, position))
+	return call(ctx, "Take", replying(m.Reply, Take(m, position)))
 }
 
 // Abort implements [dotmesh.Registry].
 func (call Calls) Abort(ctx context.Context, m dotmesh.Move) (dotmesh.Cursor, error) {
-	return call(ctx, "Abort", Abort(m))
+	return call(ctx, "Abort", replying(m.Reply, Abort(m)))
 }
 
 // Bury implements [dotmesh.Registry].
 func (call Calls) Bury(ctx context.Context, b dotmesh.Burial) (dotmesh.Cursor, error) {
-	return call(ctx, "Bury", Bury(b))
+	return call(ctx, "Bury", replying(b.Reply, Bury(b)))
 }
 
 // Unbury implements [dotmesh.Registry].
@@ -87,8 +87,17 @@ func (call Calls) Acknowledge(ctx context.Context, tombstone dotmesh.UUID, node 
 }
 
 // PutDot implements [dotmesh.Registry].
-func (call Calls) PutDot(ctx context.Context, expect, next dotmesh.Dot, op dotmesh.Op) (dotmesh.Cursor, error) {
-	return call(ctx, "PutDot", PutDot(expect, next, op))
+func (call Calls) PutDot(ctx context.Context, expect, next dotmesh.Dot, op dotmesh.Op, reply *dotmesh.Reply) (dotmesh.Cursor, error) {
+	return call(ctx, "PutDot", replying(reply, PutDot(expect, next, op)))
+}
+
+// Answer implements [dotmesh.Registry].
+func (call Calls) Answer(ctx context.Context, node dotmesh.NodeID, r dotmesh.Response) (dotmesh.Response, error) {
+	var ended dotmesh.Response
+	if _, err := call(ctx, "Answer", Answer(node, r, &ended)); err != nil {
+		return dotmesh.Response{}, err
+	}
+	return ended, nil
 }
 
 // PutPosition implements [dotmesh.Registry].

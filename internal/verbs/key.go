@@ -18,12 +18,19 @@ const (
 	keyOps      = "ops/"
 	keyCommits  = "commits/"
 	keyAlive    = "alive/"
+
+	keyRequests  = "requests/"
+	keyResponses = "responses/"
 )
 
 const digits = 20 // of the largest uint64
 
 func nodeKey(id dotmesh.NodeID) string { return keyNodes + string(id) }
 func userKey(id dotmesh.UserID) string { return keyUsers + id.String() }
+func requestKey(node dotmesh.NodeID, id dotmesh.UUID) string {
+	return keyRequests + string(node) + "/" + id.String()
+}
+func responseKey(id dotmesh.UUID) string { return keyResponses + id.String() }
 func dotKey(name dotmesh.DotName) string {
 	return "dots/" + string(name.Namespace) + "/" + string(name.Name)
 }
@@ -135,8 +142,15 @@ func identify(collection, rest, first, second string) (dotmesh.Record, error) {
 	case "attachments":
 		node, err := dotmesh.ParseNodeID(first)
 		return &dotmesh.Attachment{Node: node, Volume: second}, either(err, fits(second != ""))
+	case "requests":
+		node, err := dotmesh.ParseNodeID(first)
+		u, err2 := plainID(second)
+		return &dotmesh.Request{Node: node, ID: u}, either(err, err2)
+	case "responses":
+		u, err := plainID(rest)
+		return &dotmesh.Response{ID: u}, err
 	case "tombstones":
-		u, err := id(rest, func(u dotmesh.UUID) dotmesh.UUID { return u })
+		u, err := plainID(rest)
 		return &dotmesh.Tombstone{ID: u}, err
 	case "users":
 		var user dotmesh.UserID
@@ -158,10 +172,14 @@ func unlisted(collection, first, second string) error {
 		_, err := dotmesh.ParseUUID(first)
 		_, err2 := number(second)
 		return either(err, err2)
-	case "requests", "responses", "transfers", "tokens", "revoked", "audit":
+	case "transfers", "tokens", "revoked", "audit":
 		return nil // other parts of the program read these
 	}
 	return dotmesh.E("parse key", dotmesh.Unsupported, "unknown collection %q", clip(collection))
+}
+
+func plainID(s string) (dotmesh.UUID, error) {
+	return id(s, func(u dotmesh.UUID) dotmesh.UUID { return u })
 }
 
 func lineID(s string) (dotmesh.LineID, error) {

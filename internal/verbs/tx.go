@@ -42,10 +42,12 @@ type View struct {
 	Tails  map[string]string          // by prefix: its last key, "" for none
 }
 
-// Item is a value and when it was last written. Absent keys have the zero Item.
+// Item is a value, when it was last written, and the lease with which it goes, 0 for none.
+// Absent keys have the zero Item.
 type Item struct {
 	Value []byte
 	Mod   dotmesh.Cursor
+	Lease int64
 }
 
 // Condition is what must still hold when a Txn is committed: Key was last written at Mod
@@ -56,12 +58,13 @@ type Condition struct {
 	Mod    dotmesh.Cursor
 }
 
-// Write is one change: a put or, with a nil Value, a deletion, of all keys from Key up to
-// and without End if that is set.
+// Write is one change: a put, of what goes with Lease if that is not 0, or, with a nil Value,
+// a deletion, of all keys from Key up to and without End if that is set.
 type Write struct {
 	Key   string
 	Value []byte
 	End   string
+	Lease int64
 }
 
 // Txn is what a backend commits.
@@ -173,6 +176,16 @@ func (tx *Tx) putOver(old []byte, key string, record any) {
 	}
 	tx.writes = slices.DeleteFunc(tx.writes, func(w Write) bool { return w.Key == key })
 	tx.writes = append(tx.writes, Write{Key: key, Value: value})
+}
+
+// lend writes a record that goes with a lease.
+func (tx *Tx) lend(key string, record any, lease int64) {
+	tx.create(key, record)
+	for i := range tx.writes {
+		if tx.writes[i].Key == key {
+			tx.writes[i].Lease = lease
+		}
+	}
 }
 
 func (tx *Tx) drop(key string) { tx.writes = append(tx.writes, Write{Key: key}) }

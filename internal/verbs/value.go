@@ -248,6 +248,10 @@ func identity(record dotmesh.Record) string {
 		return positionKey(r.Node, r.Line)
 	case *dotmesh.Attachment:
 		return attachmentKey(r.Node, r.Volume)
+	case *dotmesh.Request:
+		return requestKey(r.Node, r.ID)
+	case *dotmesh.Response:
+		return responseKey(r.ID)
 	case *dotmesh.Tombstone:
 		return tombstoneKey(r.ID)
 	case *dotmesh.User:

@@ -2,6 +2,7 @@ package verbs_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -20,6 +21,7 @@ type backend struct {
 	lose           []func(commit func()) // for the next commits whose answer is lost
 	interfere      func()                // before every commit
 	unreachable    int                   // loads that fail, once a commit was lost
+	most           int                   // writes of the largest transaction
 }
 
 func newBackend() *backend { return &backend{items: map[string]verbs.Item{}} }
@@ -43,12 +45,25 @@ func (b *backend) Load(ctx context.Context, wants verbs.Wants) (*verbs.View, err
 		view.Items[key] = b.items[key]
 	}
 	for _, prefix := range wants.Prefixes {
-		view.Lists[prefix] = map[string]verbs.Item{}
+		view.Lists[prefix] = b.below(prefix)
 	}
 	for _, prefix := range wants.Tails {
 		view.Tails[prefix] = ""
+		for key := range b.below(prefix) {
+			view.Tails[prefix] = max(view.Tails[prefix], key)
+		}
 	}
 	return view, nil
+}
+
+func (b *backend) below(prefix string) map[string]verbs.Item {
+	items := map[string]verbs.Item{}
+	for key, item := range b.items {
+		if strings.HasPrefix(key, prefix) {
+			items[key] = item
+		}
+	}
+	return items
 }
 
 func (b *backend) Commit(_ context.Context, txn verbs.Txn) (dotmesh.Cursor, bool, error) {
@@ -62,8 +77,11 @@ func (b *backend) Commit(_ context.Context, txn verbs.Txn) (dotmesh.Cursor, bool
 		}
 	}
 	apply := func() {
+		b.most = max(b.most, len(txn.Writes))
 		for _, w := range txn.Writes {
-			b.put(w.Key, w.Value)
+			if b.put(w.Key, w.Value); w.Value == nil {
+				delete(b.items, w.Key)
+			}
 		}
 	}
 	if len(b.lose) > 0 {
