@@ -55,6 +55,7 @@ type known struct {
 	broken  bool
 	errors  int
 	commits map[dotmesh.CommitID]bool
+	ended   map[dotmesh.UUID]dotmesh.Kind // requests, by how
 	places  map[string]dotmesh.CommitID
 	alive   map[dotmesh.NodeID]bool
 }
@@ -68,6 +69,7 @@ func (k *known) apply(u dotmesh.Update) {
 	k.broken = false
 	if u.Reset {
 		k.resets++
+		k.ended = map[dotmesh.UUID]dotmesh.Kind{}
 		k.commits, k.places, k.alive = map[dotmesh.CommitID]bool{}, map[string]dotmesh.CommitID{}, map[dotmesh.NodeID]bool{}
 	}
 	if u.Cursor > 0 {
@@ -80,6 +82,10 @@ func (k *known) apply(u dotmesh.Update) {
 			delete(k.commits, k.places[place])
 			if !c.Deleted {
 				k.commits[r.ID], k.places[place] = true, r.ID
+			}
+		case *dotmesh.Response:
+			if k.ended[r.ID] = r.Kind; c.Deleted {
+				delete(k.ended, r.ID)
 			}
 		case *dotmesh.Alive:
 			k.alive[r.Node] = !c.Deleted
