@@ -105,6 +105,14 @@ type Registry interface {
 	// ended in [Unknown].
 	Answer(ctx context.Context, node NodeID, r Response) (Response, error)
 
+	// PutTransfer writes how a transfer stands; expect is the record that it replaces, nil for
+	// a new one. Its id, kind and branch stay. Of two who expect the same record one wins, so
+	// finishing a transfer and cancelling it compete. [Exists] for an id that is in use.
+	PutTransfer(ctx context.Context, expect *Transfer, next Transfer) (Cursor, error)
+
+	// DropTransfer removes a transfer that has ended; [Conflict] for one that has not.
+	DropTransfer(ctx context.Context, id UUID) (Cursor, error)
+
 	// PutPosition records what a node durably holds. It never goes back.
 	PutPosition(ctx context.Context, p Position) (Cursor, error)
 
@@ -167,8 +175,9 @@ type Change struct {
 
 // Record is what a registry holds: [*Cluster], [*Node], [*Alive], [*Dot], [*Branch],
 // [*Line], [*Commit], [*Position], [*Attachment], [*Request], [*Response], [*Tombstone],
-// [*User]. A deleted Dot carries its Name; a deleted Branch, Line, Response, Tombstone or
-// User its ID; a deleted Commit its Line and Seq; a deleted Request its Node and ID.
+// [*Transfer], [*User]. A deleted Dot carries its Name; a deleted Branch, Line, Response,
+// Tombstone, Transfer or User its ID; a deleted Commit its Line and Seq; a deleted Request
+// its Node and ID.
 type Record interface{ record() }
 
 func (*Cluster) record()    {}
@@ -183,6 +192,7 @@ func (*Attachment) record() {}
 func (*Request) record()    {}
 func (*Response) record()   {}
 func (*Tombstone) record()  {}
+func (*Transfer) record()   {}
 func (*User) record()       {}
 
 // Creation is a new dot or branch. Line is new too and owned by Branch; where it has an

@@ -17,6 +17,7 @@ type state struct {
 	requests    map[dotmesh.UUID]*dotmesh.Request
 	responses   map[dotmesh.UUID]*dotmesh.Response
 	tombstones  map[dotmesh.UUID]*dotmesh.Tombstone
+	transfers   map[dotmesh.UUID]*dotmesh.Transfer
 	users       map[dotmesh.UserID]*dotmesh.User
 }
 
@@ -48,6 +49,7 @@ func newState() *state {
 		requests:    map[dotmesh.UUID]*dotmesh.Request{},
 		responses:   map[dotmesh.UUID]*dotmesh.Response{},
 		tombstones:  map[dotmesh.UUID]*dotmesh.Tombstone{},
+		transfers:   map[dotmesh.UUID]*dotmesh.Transfer{},
 		users:       map[dotmesh.UserID]*dotmesh.User{},
 	}
 }
@@ -94,6 +96,8 @@ func (s *state) change(c dotmesh.Change) {
 		set(s.responses, r.ID, r, c.Deleted)
 	case *dotmesh.Tombstone:
 		set(s.tombstones, r.ID, r, c.Deleted)
+	case *dotmesh.Transfer:
+		set(s.transfers, r.ID, r, c.Deleted)
 	case *dotmesh.User:
 		set(s.users, r.ID, r, c.Deleted)
 	}

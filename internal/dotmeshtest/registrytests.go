@@ -13,7 +13,7 @@ import (
 // has it. Each test gets an empty one of its own.
 func RunRegistryTests(t *testing.T, open func(t *testing.T) dotmesh.Registry) {
 	t.Helper()
-	for _, test := range slices.Concat(historyTests, buryTests, recordTests, watchTests, raceTests, requestTests) {
+	for _, test := range slices.Concat(historyTests, buryTests, recordTests, watchTests, raceTests, requestTests, transferTests) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

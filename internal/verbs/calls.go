@@ -100,6 +100,16 @@ func (call Calls) Answer(ctx context.Context, node dotmesh.NodeID, r dotmesh.Res
 	return ended, nil
 }
 
+// PutTransfer implements [dotmesh.Registry].
+func (call Calls) PutTransfer(ctx context.Context, expect *dotmesh.Transfer, next dotmesh.Transfer) (dotmesh.Cursor, error) {
+	return call(ctx, "PutTransfer", PutTransfer(expect, next))
+}
+
+// DropTransfer implements [dotmesh.Registry].
+func (call Calls) DropTransfer(ctx context.Context, id dotmesh.UUID) (dotmesh.Cursor, error) {
+	return call(ctx, "DropTransfer", DropTransfer(id))
+}
+
 // PutPosition implements [dotmesh.Registry].
 func (call Calls) PutPosition(ctx context.Context, p dotmesh.Position) (dotmesh.Cursor, error) {
 	return call(ctx, "PutPosition", PutPosition(p))

@@ -40,6 +40,7 @@ func lineKey(id dotmesh.LineID) string             { return "lines/" + id.String
 func commitsPrefix(id dotmesh.LineID) string       { return keyCommits + id.String() + "/" }
 func opsPrefix(id dotmesh.DotID) string            { return keyOps + id.String() + "/" }
 func tombstoneKey(id dotmesh.UUID) string          { return "tombstones/" + id.String() }
+func transferKey(id dotmesh.UUID) string           { return "transfers/" + id.String() }
 func padded(n uint64) string                       { return fmt.Sprintf("%0*d", digits, n) }
 func opKey(id dotmesh.DotID, n uint64) string      { return opsPrefix(id) + padded(n) }
 func commitKey(id dotmesh.LineID, n uint64) string { return commitsPrefix(id) + padded(n) }
@@ -152,6 +153,9 @@ func identify(collection, rest, first, second string) (dotmesh.Record, error) {
 	case "tombstones":
 		u, err := plainID(rest)
 		return &dotmesh.Tombstone{ID: u}, err
+	case "transfers":
+		u, err := plainID(rest)
+		return &dotmesh.Transfer{ID: u}, err
 	case "users":
 		var user dotmesh.UserID
 		err := user.UnmarshalText([]byte(rest))
@@ -172,7 +176,7 @@ func unlisted(collection, first, second string) error {
 		_, err := dotmesh.ParseUUID(first)
 		_, err2 := number(second)
 		return either(err, err2)
-	case "transfers", "tokens", "revoked", "audit":
+	case "tokens", "revoked", "audit":
 		return nil // other parts of the program read these
 	}
 	return dotmesh.E("parse key", dotmesh.Unsupported, "unknown collection %q", clip(collection))

@@ -254,6 +254,8 @@ func identity(record dotmesh.Record) string {
 		return responseKey(r.ID)
 	case *dotmesh.Tombstone:
 		return tombstoneKey(r.ID)
+	case *dotmesh.Transfer:
+		return transferKey(r.ID)
 	case *dotmesh.User:
 		return userKey(r.ID)
 	}
@@ -277,6 +279,9 @@ func known(key string, record dotmesh.Record) error {
 		if r.Kind == dotmesh.BuriedBranch && r.Branch == nil || r.Kind == dotmesh.BuriedCommit && r.Commit == nil {
 			return corrupt(key, errors.New("what is buried is not there"))
 		}
+	case *dotmesh.Transfer:
+		word = string(r.Kind) + " " + string(r.State)
+		ok = knownTransfer(r)
 	}
 	if ok {
 		return nil
