@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package safepath opens directories inside a volume that somebody else can write to.
+// Package safepath opens directories and files inside a volume that somebody else can write to.
 //
 // A container owns the content of its volume: it may plant a symbolic link where we look
 // for a directory, and swap the two while we look. So nothing here is looked at first and
