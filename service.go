@@ -54,6 +54,10 @@ type Service interface {
 	DeleteCommit(ctx context.Context, r CommitRef) error
 	// Diff yields the files that differ between two states, by path.
 	Diff(ctx context.Context, r DiffRequest) iter.Seq2[FileChange, error]
+	// ReadFile returns a part of a regular file as a commit has it. [NotFound] if there is no
+	// such file, what lies behind a symbolic link included; [Invalid] if it is something else
+	// than a regular file.
+	ReadFile(ctx context.Context, r FileRequest) (FilePart, error)
 	// Check reads every commit of a dot that this node holds, or of all dots, and compares
 	// each with what it was when it was first checked. It yields every commit as soon as it
 	// has been read; a commit that is damaged is one of them and no error. It changes
@@ -76,10 +80,26 @@ type Service interface {
 	// it is unmounted, by an Unmount that names its id.
 	MountCommit(ctx context.Context, r CommitRef) (Mounted, error)
 
+	// Move hands a branch to another node, with its master's consent, and returns the
+	// transfer that carries it, which goes on without the caller. Until the target takes
+	// the branch a cancelled transfer leaves it where it was. [Busy] with the holders' names
+	// while the branch is in use, [Conflict] if that node is its master already.
+	Move(ctx context.Context, r MoveRequest) (Transfer, error)
 	// Takeover makes this node, or r.Node, the master without the old one's consent.
 	// Administrators only; [Conflict] unless the epoch and tip are those the caller saw.
 	Takeover(ctx context.Context, r TakeoverRequest) (Changed, error)
-	Nodes(ctx context.Context) ([]NodeStatus, error)
+
+	// Transfers lists what is under way and what ended within the last hour, newest first,
+	// of the dots that the caller may see.
+	Transfers(ctx context.Context) ([]Transfer, error)
+	// CancelTransfer ends a transfer; one that is cancelled stays so. [Conflict] if it has
+	// come too far for that.
+	CancelTransfer(ctx context.Context, id UUID) error
+	// RetryTransfer goes on with a transfer that failed, was cancelled or waits for its next
+	// try; one that is running runs on. [Conflict] if it is done.
+	RetryTransfer(ctx context.Context, id UUID) error
+
+	Members
 
 	// Events yields what happens from now on, or from cursor. A Gap event means that some
 	// were missed: list again.
@@ -111,6 +131,22 @@ type Users interface {
 	// ResetKey gives the caller a new API key; the old one is refused from then on. It
 	// needs a login by password, or the local socket.
 	ResetKey(ctx context.Context) (Secret, error)
+}
+
+// Members is the part of Service that is about the cluster's nodes. All but Nodes is for
+// administrators.
+type Members interface {
+	Nodes(ctx context.Context) ([]NodeStatus, error)
+	// Cluster describes the cluster as a whole.
+	Cluster(ctx context.Context) (ClusterStatus, error)
+	// Drain moves every branch that a node is the master of to other nodes, and keeps new
+	// ones away from it until it is called with Stop. It returns the transfers; a branch
+	// that is in use stays, and waits in one of them.
+	Drain(ctx context.Context, r DrainRequest) ([]Transfer, error)
+	// CreateToken makes a token with which one node may join; it is shown this once.
+	CreateToken(ctx context.Context, r TokenRequest) (Token, Secret, error)
+	// RevokeToken makes a token useless at once; one that is useless stays so.
+	RevokeToken(ctx context.Context, id UUID) error
 }
 
 // Maintenance is the part of Service that is for administrators.
@@ -165,12 +201,21 @@ type DotDetail struct {
 type BranchStatus struct {
 	Branch
 	Current    bool        `json:"current,omitempty"`
+	Origin     *ForkPoint  `json:"origin,omitempty"` // nil: the dot began here
 	MasterName Name        `json:"master_name"`
 	Size       int64       `json:"size"`  // bytes reached from its head
 	Dirty      Bytes       `json:"dirty"` // bytes that are not in HEAD
 	Mounted    bool        `json:"mounted,omitempty"`
 	Containers []Container `json:"containers,omitempty"`
 	Replicas   []Replica   `json:"replicas,omitempty"` // only in Dot and Status
+}
+
+// ForkPoint is where a branch was forked from another one, which may be deleted by now. The
+// branch is never a stash: for what was forked from history that a reset dropped since, it
+// is the one that was reset. A stash was forked where the branch was that it is of.
+type ForkPoint struct {
+	Branch BranchID `json:"branch"`
+	Commit CommitID `json:"commit"`
 }
 
 // Container is a container that uses a branch.
@@ -181,10 +226,11 @@ type Container struct {
 
 // Replica is how far a node has come with a branch.
 type Replica struct {
-	Node    NodeID     `json:"node"`
-	Name    Name       `json:"name"`
-	Alive   bool       `json:"alive"`
-	Missing []CommitID `json:"missing,omitempty"` // oldest first, at most 100
+	Node    NodeID        `json:"node"`
+	Name    Name          `json:"name"`
+	Alive   bool          `json:"alive"`
+	Missing []CommitID    `json:"missing,omitempty"` // oldest first, at most 100
+	Behind  time.Duration `json:"behind,omitempty"`  // the age of the oldest one of them
 }
 
 // CreateDot asks for a new dot.
@@ -354,6 +400,30 @@ type Mounted struct {
 	Commit CommitID `json:"commit,omitzero"` // MountCommit: the one that is mounted
 }
 
+// FileRequest asks for at most Limit bytes (0: 64 KiB, at most 1 MiB) of a file from Offset
+// on. The path is as Diff yields it, from the top of the branch, with any bytes but NUL.
+// Past the file's end there are none.
+type FileRequest struct {
+	CommitRef
+	Path   string `json:"path"`
+	Offset int64  `json:"offset,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+}
+
+// FilePart is a part of a file.
+type FilePart struct {
+	Data []byte `json:"data"`
+	Size int64  `json:"size"` // of the whole file
+}
+
+// MoveRequest asks for a branch to go to a node, which is named by its name or id.
+type MoveRequest struct {
+	Dot     DotName `json:"dot"`
+	Branch  Name    `json:"branch,omitempty"`
+	Node    string  `json:"node"`
+	Request UUID    `json:"request,omitzero"`
+}
+
 // TakeoverRequest asks for a forced change of master. Epoch, and Tip if given, must be
 // what the branch has now.
 type TakeoverRequest struct {
@@ -369,10 +439,56 @@ type TakeoverRequest struct {
 // NodeStatus is a node and what is known of it now.
 type NodeStatus struct {
 	Node
-	Alive bool      `json:"alive"`
-	Self  bool      `json:"self,omitempty"`
-	Pool  PoolUsage `json:"usage"`
-	AsOf  time.Time `json:"as_of,omitzero"`
+	Alive    bool          `json:"alive"`
+	Self     bool          `json:"self,omitempty"`     // it is the one that answers
+	Voter    bool          `json:"voter,omitempty"`    // it has a vote in the registry
+	Leader   bool          `json:"leader,omitempty"`   // it leads the registry
+	Draining bool          `json:"draining,omitempty"` // it gives its branches away
+	Masters  int           `json:"masters"`            // branches that it is the master of, without stashes and deleted ones
+	Missing  int           `json:"missing,omitempty"`  // commits that it has yet to fetch
+	Behind   time.Duration `json:"behind,omitempty"`   // the age of the oldest one
+	RTT      time.Duration `json:"rtt,omitempty"`      // to it, from the node that answers
+	Pool     PoolUsage     `json:"usage"`
+	AsOf     time.Time     `json:"as_of,omitzero"` // when it was last heard from
+}
+
+// ClusterStatus is the cluster as a whole. Feature is 0 and Created zero while the registry
+// has not been heard from.
+type ClusterStatus struct {
+	Cluster
+	Voters       int           `json:"voters"`
+	Quorum       bool          `json:"quorum"` // changes are possible now
+	Certificates []Certificate `json:"certificates,omitempty"`
+	Tokens       []Token       `json:"tokens,omitempty"` // that can still be used, newest first
+}
+
+// Certificate is what a node, or the cluster's own authority, proves itself with.
+type Certificate struct {
+	Name        string    `json:"name"`        // a node's, or "authority"
+	Fingerprint string    `json:"fingerprint"` // SHA-256, hexadecimal
+	Expires     time.Time `json:"expires"`
+}
+
+// Token lets one node join. The secret itself is in no answer but CreateToken's.
+type Token struct {
+	ID      UUID      `json:"id"`
+	Voter   bool      `json:"voter,omitempty"` // the node gets a vote
+	By      string    `json:"by"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+}
+
+// TokenRequest asks for a token that is good for Lasts (0: one hour, at most a week).
+type TokenRequest struct {
+	Voter bool          `json:"voter,omitempty"`
+	Lasts time.Duration `json:"lasts,omitempty"`
+}
+
+// DrainRequest names the node to be drained, by its name or id. With Stop it takes branches
+// again.
+type DrainRequest struct {
+	Node string `json:"node"`
+	Stop bool   `json:"stop,omitempty"`
 }
 
 // CreateUser asks for a new user. Without a Password only the API key logs in.

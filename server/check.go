@@ -97,27 +97,38 @@ func (n *Node) checkCommit(ctx context.Context, ref dotmesh.Ref) (dotmesh.Checke
 	return c, nil
 }
 
-// readCommit mounts a commit for itself and reads all of it.
+// readCommit reads all of a commit.
 func (n *Node) readCommit(ctx context.Context, ref dotmesh.Ref) (sum treehash.Sum, err error) {
-	release, err := n.locks.acquire(ctx, ref.Commit.Derive("check"))
+	err = n.mounted(ctx, ref, "check", func(dir string) error {
+		sum, err = treehash.Of(ctx, dir)
+		return err
+	})
+	return sum, err
+}
+
+// mounted mounts a commit for itself, calls read with the directory and unmounts it. Calls
+// for one purpose and commit wait for each other; one for another purpose has a mount of
+// its own, since a check can take hours.
+func (n *Node) mounted(ctx context.Context, ref dotmesh.Ref, purpose string, read func(dir string) error) (err error) {
+	release, err := n.locks.acquire(ctx, ref.Commit.Derive(purpose))
 	if err != nil {
-		return sum, err
+		return err
 	}
 	defer release()
 	device, err := n.store.View(ctx, ref)
 	if err != nil {
-		return sum, err
+		return err
 	}
-	dir := filepath.Join(n.cfg.MountDir, checksDir, ref.Commit.String())
+	dir := filepath.Join(n.cfg.MountDir, checksDir, purpose+"-"+ref.Commit.String())
 	if err := n.cfg.Mounter.Mount(ctx, device, dir); err != nil {
-		return sum, err
+		return err
 	}
 	defer func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 		defer cancel()
 		err = errors.Join(err, n.cfg.Mounter.Unmount(late, dir))
 	}()
-	return treehash.Of(ctx, dir)
+	return read(dir)
 }
 
 // unmountChecks takes away what a run that was killed had mounted to read it.
@@ -127,6 +138,6 @@ func (n *Node) unmountChecks(ctx context.Context) {
 		err = errors.Join(err, n.cfg.Mounter.Unmount(ctx, filepath.Join(n.cfg.MountDir, checksDir, e.Name())))
 	}
 	if err != nil && !os.IsNotExist(err) {
-		n.log.Warn("a commit that was being checked is still mounted", "err", err)
+		n.log.Warn("a commit that was being read is still mounted", "err", err)
 	}
 }

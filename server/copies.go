@@ -39,6 +39,7 @@ func copyOfEvent(e dotmesh.Event) dotmesh.Event {
 	e.Commit = copied(e.Commit, copyOfCommit)
 	e.Node = copied(e.Node, copyOfNode)
 	e.Stats = copied(e.Stats, func(s dotmesh.Stats) dotmesh.Stats { return s })
+	e.Transfer = copied(e.Transfer, func(t dotmesh.Transfer) dotmesh.Transfer { return t })
 	e.Log = copied(e.Log, func(l dotmesh.LogRecord) dotmesh.LogRecord { return l })
 	return e
 }

@@ -206,6 +206,9 @@ func (s *service) sees(e *dotmesh.Event) bool {
 	switch {
 	case e.Dot != nil:
 		return rightOf(s.who, e.Dot) >= maySee
+	case e.Transfer != nil:
+		d := s.node.view.dot(e.Transfer.Dot)
+		return d != nil && rightOf(s.who, d) >= maySee
 	case e.Branch != nil:
 		dot = e.Branch.Dot
 	case e.Stats != nil:

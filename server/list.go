@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"dotmesh.io/dotmesh"
 )
@@ -98,7 +99,7 @@ func (n *Node) dotStatus(d *dotmesh.Dot) dotmesh.DotStatus {
 func (n *Node) branchStatus(d *dotmesh.Dot, b *dotmesh.Branch) dotmesh.BranchStatus {
 	figures := n.stats.get(b.ID)
 	status := dotmesh.BranchStatus{
-		Branch: copyOfBranch(*b), Current: b.ID == d.Current, MasterName: n.view.nodeName(b.Pointer.Master),
+		Branch: copyOfBranch(*b), Current: b.ID == d.Current, Origin: n.view.forkPoint(b), MasterName: n.view.nodeName(b.Pointer.Master),
 		Size: figures.Size, Dirty: figures.Dirty, Mounted: n.stats.watched(b.ID),
 	}
 	for _, holder := range n.view.holders(b.ID) {
@@ -118,16 +119,22 @@ func (n *Node) replicas(ctx context.Context, b *dotmesh.Branch) ([]dotmesh.Repli
 			if err != nil {
 				return nil, err
 			}
-			r.Missing = missing
+			for _, c := range missing {
+				r.Missing = append(r.Missing, c.ID)
+			}
+			if len(missing) > 0 {
+				r.Behind = max(0, n.now().Sub(missing[0].Time))
+			}
 		}
 		all = append(all, r)
 	}
 	return all, nil
 }
 
-// missing returns the branch's commits that a node does not hold, oldest first.
-func (n *Node) missing(ctx context.Context, b *dotmesh.Branch, node dotmesh.NodeID) ([]dotmesh.CommitID, error) {
-	var all []dotmesh.CommitID
+// missing returns the branch's commits that a node does not hold, oldest first: the newest
+// hundred, if it lacks more.
+func (n *Node) missing(ctx context.Context, b *dotmesh.Branch, node dotmesh.NodeID) ([]dotmesh.Commit, error) {
+	var all []dotmesh.Commit
 	for c, err := range n.history(ctx, tipOf(b)) {
 		if err != nil {
 			return nil, err
@@ -135,28 +142,8 @@ func (n *Node) missing(ctx context.Context, b *dotmesh.Branch, node dotmesh.Node
 		if n.view.holds(node, &c) || len(all) == maxMissing {
 			break
 		}
-		all = append([]dotmesh.CommitID{c.ID}, all...)
+		all = append(all, c)
 	}
-	return all, nil
-}
-
-// Nodes implements dotmesh.Service.
-func (s *service) Nodes(ctx context.Context) ([]dotmesh.NodeStatus, error) {
-	if err := s.known(); err != nil {
-		return nil, err
-	}
-	nodes, alive := s.node.view.allNodes()
-	all := []dotmesh.NodeStatus{}
-	for _, node := range nodes {
-		status := dotmesh.NodeStatus{Node: copyOfNode(*node), Alive: alive[node.ID], Self: node.ID == s.node.ID()}
-		if status.Self {
-			usage, err := s.node.store.Pool(ctx)
-			if err != nil {
-				return nil, dotmesh.Wrap("server.Nodes", err)
-			}
-			status.Pool, status.AsOf = usage, s.node.now().UTC()
-		}
-		all = append(all, status)
-	}
+	slices.Reverse(all)
 	return all, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/server/plan"
 )
 
 // view is the node's picture of the registry, fed by one watch. Everything that is read
@@ -524,6 +525,21 @@ func (v *view) allNodes() ([]*dotmesh.Node, map[dotmesh.NodeID]bool) {
 	return nodes, maps.Clone(v.alive)
 }
 
+// nodeNamed returns the node of that name or id, or nil.
+func (v *view) nodeNamed(s string) *dotmesh.Node {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if n := v.nodes[dotmesh.NodeID(s)]; n != nil {
+		return n
+	}
+	for _, n := range v.nodes {
+		if string(n.Name) == s {
+			return n
+		}
+	}
+	return nil
+}
+
 func (v *view) nodeName(id dotmesh.NodeID) dotmesh.Name {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -579,6 +595,39 @@ func (v *view) countBranches(dot dotmesh.DotID) (branches, stashes int) {
 		}
 	}
 	return branches, stashes
+}
+
+// countMasters returns how many branches each node is the master of, without stashes and
+// what is deleted.
+func (v *view) countMasters() map[dotmesh.NodeID]int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	masters := map[dotmesh.NodeID]int{}
+	for _, d := range v.dots {
+		if d.dot == nil {
+			continue
+		}
+		for id := range d.branches {
+			t := v.tombstones[id.UUID]
+			if b := v.branches[id]; b.Stash == nil && (t == nil || t.Kind != dotmesh.BuriedBranch) {
+				masters[b.Pointer.Master]++
+			}
+		}
+	}
+	return masters
+}
+
+// forkPoint returns where a branch was forked from another one, or nil.
+func (v *view) forkPoint(b *dotmesh.Branch) *dotmesh.ForkPoint {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	line := func(id dotmesh.LineID) *dotmesh.Line {
+		if s := v.lines[id]; s != nil {
+			return s.line
+		}
+		return nil
+	}
+	return plan.ForkPoint(b, line, func(id dotmesh.BranchID) *dotmesh.Branch { return v.branches[id] })
 }
 
 // holders returns the ids of whoever holds volumes of a branch, on any node.

@@ -88,6 +88,11 @@ func (c *Client) DeleteCommit(ctx context.Context, r dotmesh.CommitRef) error {
 	return err
 }
 
+// ReadFile returns a part of a file as a commit has it.
+func (c *Client) ReadFile(ctx context.Context, r dotmesh.FileRequest) (dotmesh.FilePart, error) {
+	return invoke[dotmesh.FilePart](ctx, c, read, "ReadFile", fileRequest(r))
+}
+
 // Undo reverses an operation.
 func (c *Client) Undo(ctx context.Context, r dotmesh.UndoRequest) (dotmesh.Undone, error) {
 	r.Request = named(r.Request)
@@ -120,15 +125,60 @@ func (c *Client) MountCommit(ctx context.Context, r dotmesh.CommitRef) (dotmesh.
 	return invoke[dotmesh.Mounted](ctx, c, again, "MountCommit", r)
 }
 
+// Move hands a branch to another node.
+func (c *Client) Move(ctx context.Context, r dotmesh.MoveRequest) (dotmesh.Transfer, error) {
+	r.Request = named(r.Request)
+	return invoke[dotmesh.Transfer](ctx, c, again, "Move", r)
+}
+
 // Takeover forces a change of master.
 func (c *Client) Takeover(ctx context.Context, r dotmesh.TakeoverRequest) (dotmesh.Changed, error) {
 	r.Request = named(r.Request)
 	return invoke[dotmesh.Changed](ctx, c, again, "Takeover", r)
 }
 
+// Transfers lists what is under way and what ended a short while ago.
+func (c *Client) Transfers(ctx context.Context) ([]dotmesh.Transfer, error) {
+	return invoke[[]dotmesh.Transfer](ctx, c, read, "Transfers", nil)
+}
+
+// CancelTransfer ends a transfer.
+func (c *Client) CancelTransfer(ctx context.Context, id dotmesh.UUID) error {
+	_, err := invoke[none](ctx, c, again, "CancelTransfer", Named{id})
+	return err
+}
+
+// RetryTransfer goes on with a transfer.
+func (c *Client) RetryTransfer(ctx context.Context, id dotmesh.UUID) error {
+	_, err := invoke[none](ctx, c, again, "RetryTransfer", Named{id})
+	return err
+}
+
 // Nodes lists the cluster's nodes.
 func (c *Client) Nodes(ctx context.Context) ([]dotmesh.NodeStatus, error) {
 	return invoke[[]dotmesh.NodeStatus](ctx, c, read, "Nodes", nil)
+}
+
+// Cluster describes the cluster as a whole.
+func (c *Client) Cluster(ctx context.Context) (dotmesh.ClusterStatus, error) {
+	return invoke[dotmesh.ClusterStatus](ctx, c, read, "Cluster", nil)
+}
+
+// Drain moves every branch away from a node.
+func (c *Client) Drain(ctx context.Context, r dotmesh.DrainRequest) ([]dotmesh.Transfer, error) {
+	return invoke[[]dotmesh.Transfer](ctx, c, again, "Drain", r)
+}
+
+// CreateToken makes a token with which one node may join.
+func (c *Client) CreateToken(ctx context.Context, r dotmesh.TokenRequest) (dotmesh.Token, dotmesh.Secret, error) {
+	made, err := invoke[NewToken](ctx, c, once, "CreateToken", r)
+	return made.Token, dotmesh.Secret(made.Secret), err
+}
+
+// RevokeToken makes a token useless.
+func (c *Client) RevokeToken(ctx context.Context, id dotmesh.UUID) error {
+	_, err := invoke[none](ctx, c, again, "RevokeToken", Named{id})
+	return err
 }
 
 // CreateUser makes a user and returns the API key.

@@ -115,6 +115,8 @@ func whoMay(method string, v verdict) string {
 		return "not yet"
 	case slices.Contains([]string{"ResetKey", "ResetApiKey", "UpdatePassword", "AuthenticatedUser"}, name):
 		return "anybody, by password"
+	case slices.Contains([]string{"CancelTransfer", "RetryTransfer"}, name): // the table has none to try
+		return "owner"
 	case lets(v[1]):
 		return "anybody"
 	case lets(v[2]):

@@ -84,6 +84,10 @@ func (methods) DeleteCommit(r *http.Request, in *dotmesh.CommitRef, _ *none) err
 	return serviceOf(r).DeleteCommit(r.Context(), *in)
 }
 
+func (methods) ReadFile(r *http.Request, in *FileRequest, out *dotmesh.FilePart) error {
+	return to(out)(serviceOf(r).ReadFile(r.Context(), in.request()))
+}
+
 func (methods) Undo(r *http.Request, in *dotmesh.UndoRequest, out *dotmesh.Undone) error {
 	return to(out)(serviceOf(r).Undo(r.Context(), *in))
 }
@@ -108,12 +112,47 @@ func (methods) MountCommit(r *http.Request, in *dotmesh.CommitRef, out *dotmesh.
 	return to(out)(serviceOf(r).MountCommit(r.Context(), *in))
 }
 
+func (methods) Move(r *http.Request, in *dotmesh.MoveRequest, out *dotmesh.Transfer) error {
+	return to(out)(serviceOf(r).Move(r.Context(), *in))
+}
+
 func (methods) Takeover(r *http.Request, in *dotmesh.TakeoverRequest, out *dotmesh.Changed) error {
 	return to(out)(serviceOf(r).Takeover(r.Context(), *in))
 }
 
+func (methods) Transfers(r *http.Request, _ *none, out *[]dotmesh.Transfer) error {
+	return to(out)(serviceOf(r).Transfers(r.Context()))
+}
+
+func (methods) CancelTransfer(r *http.Request, in *Named, _ *none) error {
+	return serviceOf(r).CancelTransfer(r.Context(), in.ID)
+}
+
+func (methods) RetryTransfer(r *http.Request, in *Named, _ *none) error {
+	return serviceOf(r).RetryTransfer(r.Context(), in.ID)
+}
+
 func (methods) Nodes(r *http.Request, _ *none, out *[]dotmesh.NodeStatus) error {
 	return to(out)(serviceOf(r).Nodes(r.Context()))
+}
+
+func (methods) Cluster(r *http.Request, _ *none, out *dotmesh.ClusterStatus) error {
+	return to(out)(serviceOf(r).Cluster(r.Context()))
+}
+
+func (methods) Drain(r *http.Request, in *dotmesh.DrainRequest, out *[]dotmesh.Transfer) error {
+	return to(out)(serviceOf(r).Drain(r.Context(), *in))
+}
+
+func (methods) CreateToken(r *http.Request, in *dotmesh.TokenRequest, out *NewToken) (err error) {
+	var secret dotmesh.Secret
+	out.Token, secret, err = serviceOf(r).CreateToken(r.Context(), *in)
+	out.Secret = string(secret)
+	return err
+}
+
+func (methods) RevokeToken(r *http.Request, in *Named, _ *none) error {
+	return serviceOf(r).RevokeToken(r.Context(), in.ID)
 }
 
 func (methods) CreateUser(r *http.Request, in *NewUser, out *NewKey) (err error) {
@@ -157,7 +196,7 @@ func (methods) State(r *http.Request, in *Prefix, out *map[string]string) error 
 // taken for one that does, and is written to the audit log.
 func reads(method string) bool {
 	switch method {
-	case "Version", "Whoami", "Dots", "Dot", "Log", "Diff", "Ops", "Status", "Nodes", "Events", "FindUser", "State":
+	case "Version", "Whoami", "Dots", "Dot", "Log", "Diff", "ReadFile", "Ops", "Status", "Transfers", "Nodes", "Cluster", "Events", "FindUser", "State":
 		return true
 	}
 	return false

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +43,7 @@ var (
 
 // rule is a row of the table: a method, parameters that make sense for it, and who may.
 // In the parameters $NAME stands for a dot of the namespace "owner" that each try gets
-// for itself, $ID for its id, $COMMIT for its initial commit, $EPOCH for its master
+// for itself and that has a file, $ID for its id, $COMMIT for its initial commit, $EPOCH for its master
 // branch's epoch, $NODE for the node, $USER for the stranger's id and $ENTRIES for all of
 // the registry.
 type rule struct {
@@ -60,37 +62,46 @@ const (
 // rules are the table: every registered method has its row.
 func rules() map[string]rule {
 	return map[string]rule{
-		"Dotmesh.Version":      {`null`, anyone},
-		"Dotmesh.Whoami":       {`null`, anyone},
-		"Dotmesh.Dots":         {`null`, anyone},
-		"Dotmesh.Dot":          {dotParam, readers},
-		"Dotmesh.CreateDot":    {`{"dot":{"namespace":"owner","name":"$NAME-new"}}`, verdict{un, no, no, may, may}},
-		"Dotmesh.DeleteDot":    {ofDot, owners},
-		"Dotmesh.SetDot":       {`{"dot":` + dotParam + `,"expires":3600000000000}`, owners},
-		"Dotmesh.CreateBranch": {`{"from":` + ofDot + `,"name":"new"}`, readers},
-		"Dotmesh.DeleteBranch": {ofSide, owners},
-		"Dotmesh.Checkout":     {ofSide, readers},
-		"Dotmesh.Commit":       {`{"dot":` + dotParam + `,"message":"m"}`, readers},
-		"Dotmesh.Log":          {ofDot, readers},
-		"Dotmesh.Reset":        {`{"dot":` + dotParam + `,"ref":"HEAD^"}`, owners},
-		"Dotmesh.Discard":      {ofDot, owners},
-		"Dotmesh.DeleteCommit": {`{"dot":` + dotParam + `,"ref":"HEAD^"}`, owners},
-		"Dotmesh.Undo":         {ofDot, owners},
-		"Dotmesh.Ops":          {ofDot, readers},
-		"Dotmesh.Status":       {ofDot, readers},
-		"Dotmesh.Mount":        {`{"volume":` + ofDot + `}`, admins},
-		"Dotmesh.Unmount":      {`{"volume":` + ofDot + `}`, admins},
-		"Dotmesh.MountCommit":  {ofDot, admins},
-		"Dotmesh.Takeover":     {`{"dot":` + dotParam + `,"epoch":$EPOCH}`, verdict{un, no, no, no, dotmesh.Conflict}}, // there is no other node
-		"Dotmesh.Nodes":        {`null`, anyone},
-		"Dotmesh.CreateUser":   {`{"name":"$NAME-user","password":"long enough"}`, admins},
-		"Dotmesh.FindUser":     {`{"name":"stranger"}`, admins},
-		"Dotmesh.SetUser":      {`{"user":"$USER","email":"s@example.com"}`, admins},
-		"Dotmesh.ResetKey":     {`null`, admins}, // the others came with a key
-		"Dotmesh.Export":       {`null`, admins},
-		"Dotmesh.Import":       {`{"entries":$ENTRIES}`, admins},
-		"Dotmesh.Recover":      {`null`, verdict{un, no, no, no, dotmesh.Conflict}}, // nothing is lost
-		"Dotmesh.State":        {`{"prefix":"node"}`, admins},
+		"Dotmesh.Version":        {`null`, anyone},
+		"Dotmesh.Whoami":         {`null`, anyone},
+		"Dotmesh.Dots":           {`null`, anyone},
+		"Dotmesh.Dot":            {dotParam, readers},
+		"Dotmesh.CreateDot":      {`{"dot":{"namespace":"owner","name":"$NAME-new"}}`, verdict{un, no, no, may, may}},
+		"Dotmesh.DeleteDot":      {ofDot, owners},
+		"Dotmesh.SetDot":         {`{"dot":` + dotParam + `,"expires":3600000000000}`, owners},
+		"Dotmesh.CreateBranch":   {`{"from":` + ofDot + `,"name":"new"}`, readers},
+		"Dotmesh.DeleteBranch":   {ofSide, owners},
+		"Dotmesh.Checkout":       {ofSide, readers},
+		"Dotmesh.Commit":         {`{"dot":` + dotParam + `,"message":"m"}`, readers},
+		"Dotmesh.Log":            {ofDot, readers},
+		"Dotmesh.Reset":          {`{"dot":` + dotParam + `,"ref":"HEAD^"}`, owners},
+		"Dotmesh.Discard":        {ofDot, owners},
+		"Dotmesh.DeleteCommit":   {`{"dot":` + dotParam + `,"ref":"HEAD^"}`, owners},
+		"Dotmesh.ReadFile":       {`{"dot":` + dotParam + `,"path":"__default__/file"}`, readers},
+		"Dotmesh.Undo":           {ofDot, owners},
+		"Dotmesh.Ops":            {ofDot, readers},
+		"Dotmesh.Status":         {ofDot, readers},
+		"Dotmesh.Mount":          {`{"volume":` + ofDot + `}`, admins},
+		"Dotmesh.Unmount":        {`{"volume":` + ofDot + `}`, admins},
+		"Dotmesh.MountCommit":    {ofDot, admins},
+		"Dotmesh.Takeover":       {`{"dot":` + dotParam + `,"epoch":$EPOCH}`, verdict{un, no, no, no, dotmesh.Conflict}},               // there is no other node
+		"Dotmesh.Move":           {`{"dot":` + dotParam + `,"node":"$NODE"}`, verdict{un, nf, no, dotmesh.Conflict, dotmesh.Conflict}}, // it is there
+		"Dotmesh.Transfers":      {`null`, anyone},
+		"Dotmesh.CancelTransfer": {`{"id":"$ID"}`, verdict{un, nf, nf, nf, nf}}, // there is none
+		"Dotmesh.RetryTransfer":  {`{"id":"$ID"}`, verdict{un, nf, nf, nf, nf}},
+		"Dotmesh.Nodes":          {`null`, anyone},
+		"Dotmesh.Cluster":        {`null`, admins},
+		"Dotmesh.Drain":          {`{"node":"$NODE"}`, verdict{un, no, no, no, not}},
+		"Dotmesh.CreateToken":    {`{"voter":true}`, verdict{un, no, no, no, not}},
+		"Dotmesh.RevokeToken":    {`{"id":"$ID"}`, verdict{un, no, no, no, not}},
+		"Dotmesh.CreateUser":     {`{"name":"$NAME-user","password":"long enough"}`, admins},
+		"Dotmesh.FindUser":       {`{"name":"stranger"}`, admins},
+		"Dotmesh.SetUser":        {`{"user":"$USER","email":"s@example.com"}`, admins},
+		"Dotmesh.ResetKey":       {`null`, admins}, // the others came with a key
+		"Dotmesh.Export":         {`null`, admins},
+		"Dotmesh.Import":         {`{"entries":$ENTRIES}`, admins},
+		"Dotmesh.Recover":        {`null`, verdict{un, no, no, no, dotmesh.Conflict}}, // nothing is lost
+		"Dotmesh.State":          {`{"prefix":"node"}`, admins},
 
 		"DotmeshRPC.Ping":                           {`{}`, anyone},
 		"DotmeshRPC.Version":                        {`{}`, anyone},
@@ -206,6 +217,11 @@ func (c *cast) stage(t *testing.T) *strings.Replacer {
 	}
 	d, err := c.owner.CreateDot(t.Context(), dotmesh.CreateDot{Dot: dot})
 	check(err)
+	volume := dotmesh.MountRequest{Volume: dotmesh.Volume{Dot: dot, Subdot: dotmesh.DefaultSubdot}}
+	at, err := c.admin.Mount(t.Context(), volume)
+	check(err)
+	check(os.WriteFile(filepath.Join(at.Path, "file"), nil, 0o600))
+	check(c.admin.Unmount(t.Context(), volume))
 	for _, message := range []string{"one", "two"} {
 		_, err = c.owner.Commit(t.Context(), dotmesh.CommitRequest{Dot: dot, Message: message})
 		check(err)

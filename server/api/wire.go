@@ -75,6 +75,38 @@ type Prefix struct {
 	Prefix string `json:"prefix,omitempty"`
 }
 
+// Named asks for what has that id.
+type Named struct {
+	ID dotmesh.UUID `json:"id"`
+}
+
+// NewToken is a token with which a node may join, and its secret, shown this once.
+type NewToken struct {
+	Token  dotmesh.Token `json:"token"`
+	Secret string        `json:"secret"`
+}
+
+// FileRequest is dotmesh.FileRequest. A path that is not UTF-8 goes as bytes.
+type FileRequest struct {
+	dotmesh.CommitRef
+	Path   string `json:"path,omitempty"`
+	Bytes  []byte `json:"path_bytes,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+}
+
+func (f *FileRequest) request() dotmesh.FileRequest {
+	return dotmesh.FileRequest{CommitRef: f.CommitRef, Path: f.Path + string(f.Bytes), Offset: f.Offset, Limit: f.Limit}
+}
+
+func fileRequest(r dotmesh.FileRequest) FileRequest {
+	wire := FileRequest{CommitRef: r.CommitRef, Path: r.Path, Offset: r.Offset, Limit: r.Limit}
+	if !utf8.ValidString(r.Path) {
+		wire.Path, wire.Bytes = "", []byte(r.Path)
+	}
+	return wire
+}
+
 // fileChange is a dotmesh.FileChange. JSON text cannot hold a path that is not UTF-8;
 // such a one goes as bytes.
 type fileChange struct {
