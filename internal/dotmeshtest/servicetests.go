@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -44,10 +45,16 @@ func RunServiceTests(t *testing.T, open func(t *testing.T) Cluster) {
 		{"references name commits", references},
 		{"deleting a commit takes it from every log", deleteCommit},
 		{"diff names the files that changed", diffFiles},
+		{"a file is read as a commit has it", readFile},
+		{"a part of a file is read", readPart},
+		{"only a regular file is read", readOthers},
+		{"a branch knows where it was forked from", forkPoints},
 		{"a check reads every commit and knows it again", checkCommits},
 		{"mounting creates on demand and unmounting lets go", mounting},
 		{"a held volume keeps its branch from being reset", heldVolume},
 		{"nobody sees or changes what is not theirs", strangers},
+		{"a node on its own says what it is", members},
+		{"a branch goes to no other node yet", moves},
 		{"events tell what happened, and where to go on", events},
 		{"two at once: one commit after the other", concurrent},
 	} {
@@ -499,6 +506,146 @@ func diffFiles(t *testing.T, u *user) {
 	}
 }
 
+// file returns what a commit has in a file of the default subdot.
+func (u *user) file(ref, name string) string {
+	u.Helper()
+	part := must[dotmesh.FilePart](u.T)(u.ReadFile(u.Context(), fileAt(ref, "__default__/"+name)))
+	if part.Size != int64(len(part.Data)) {
+		u.Fatalf("%s has %d bytes, and %d were read", name, part.Size, len(part.Data))
+	}
+	return string(part.Data)
+}
+
+func fileAt(ref, path string) dotmesh.FileRequest {
+	return dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}, Path: path}
+}
+
+func readFile(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	const foreign = "caf\xe9" // Latin-1, and no UTF-8
+	u.write(dir, "a", "one")
+	u.write(dir, foreign, "coffee")
+	u.commit("first")
+	u.write(dir, "a", "two")
+	u.write(dir, "empty", "")
+	u.commit("second")
+	u.write(dir, "a", "dirty")
+	u.want("the file in HEAD", u.file("", "a"), "two")
+	u.want("the file in HEAD^", u.file("HEAD^", "a"), "one")
+	u.want("a file whose name is no text", u.file("HEAD^", foreign), "coffee")
+	u.want("an empty file", u.file("HEAD", "empty"), "")
+	_, err := u.ReadFile(t.Context(), fileAt("HEAD^", "__default__/empty"))
+	u.kind(err, dotmesh.NotFound)
+	_, err = u.ReadFile(t.Context(), fileAt("HEAD~7", "__default__/a"))
+	u.kind(err, dotmesh.NotFound)
+	u.reset("HEAD^")
+	u.want("the file in HEAD after a reset", u.file("", "a"), "one")
+}
+
+func readPart(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	const large = 1<<20 + 100
+	u.write(dir, "short", "0123456789")
+	u.write(dir, "large", strings.Repeat("x", large))
+	u.commit("first")
+	for _, test := range []struct {
+		name   string
+		offset int64
+		limit  int
+		want   int
+	}{
+		{"short", 0, 0, 10},
+		{"short", 3, 0, 7},
+		{"short", 3, 4, 4},
+		{"short", 10, 0, 0},
+		{"short", 1 << 40, 5, 0},
+		{"large", 0, 0, 64 << 10},
+		{"large", 0, 1 << 30, 1 << 20},
+		{"large", 1 << 20, 1 << 20, 100},
+	} {
+		r := fileAt("", "__default__/"+test.name)
+		r.Offset, r.Limit = test.offset, test.limit
+		part := must[dotmesh.FilePart](t)(u.ReadFile(t.Context(), r))
+		size := map[string]int64{"short": 10, "large": large}[test.name]
+		if len(part.Data) != test.want || part.Size != size {
+			t.Errorf("%+v: got %d bytes of %d", test, len(part.Data), part.Size)
+		}
+		if test.name == "short" && string(part.Data) != "0123456789"[min(10, test.offset):][:test.want] {
+			t.Errorf("%+v: got %q", test, part.Data)
+		}
+	}
+	for _, r := range []dotmesh.FileRequest{{Offset: -1}, {Limit: -1}} {
+		r.CommitRef, r.Path = dotmesh.CommitRef{Dot: shop}, "__default__/short"
+		_, err := u.ReadFile(t.Context(), r)
+		u.kind(err, dotmesh.Invalid)
+	}
+}
+
+func readOthers(t *testing.T, u *user) {
+	u.init()
+	dir := u.mount("shop")
+	u.ok(os.Mkdir(filepath.Join(dir, "dir"), 0o755))
+	u.write(dir, "dir/a", "below")
+	u.ok(os.Symlink("dir/a", filepath.Join(dir, "link")))
+	u.ok(os.Symlink("dir", filepath.Join(dir, "dirlink")))
+	u.ok(os.Symlink("/etc/passwd", filepath.Join(dir, "outside")))
+	u.commit("first")
+	u.want("the file", u.file("", "dir/a"), "below")
+	for path, kind := range map[string]dotmesh.Kind{
+		"dir":                dotmesh.Invalid,
+		"link":               dotmesh.Invalid,
+		"outside":            dotmesh.Invalid,
+		"none":               dotmesh.NotFound,
+		"dir/none":           dotmesh.NotFound,
+		"dir/a/none":         dotmesh.NotFound,
+		"dirlink/a":          dotmesh.NotFound,
+		"dir/../dir/a":       dotmesh.Invalid,
+		"../../../etc/hosts": dotmesh.Invalid,
+		"dir//a":             dotmesh.Invalid,
+		"a\x00b":             dotmesh.Invalid,
+	} {
+		if _, err := u.ReadFile(t.Context(), fileAt("", "__default__/"+path)); dotmesh.KindOf(err) != kind {
+			t.Errorf("%q: got %v, want kind %q", path, err, kind)
+		}
+	}
+	for _, path := range []string{"", ".", "/", "/etc/passwd"} {
+		_, err := u.ReadFile(t.Context(), fileAt("", path))
+		u.kind(err, dotmesh.Invalid)
+	}
+}
+
+func forkPoints(t *testing.T, u *user) {
+	d := u.init()
+	initial, first, second := d.Branch.Pointer.Tip, u.commit("first"), u.commit("second")
+	branch := u.branch("branch", dotmesh.CommitRef{Ref: "HEAD^"})
+	inner := must[dotmesh.Commit](t)(u.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Branch: "branch", Message: "inner"}))
+	u.branch("twig", dotmesh.CommitRef{Branch: "branch"})
+	dropped := u.reset("HEAD~2").Stash
+	u.branch("saved", dotmesh.CommitRef{Ref: string(dropped.Name)})
+	u.branch("older", dotmesh.CommitRef{Branch: "branch", Ref: "HEAD~2"})
+	must[dotmesh.Changed](t)(u.Reset(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Branch: "branch", Ref: "HEAD^"}}))
+	want := map[dotmesh.Name]*dotmesh.ForkPoint{
+		"branch": {Branch: d.Branch.ID, Commit: first.ID},
+		"twig":   {Branch: branch.ID, Commit: inner.ID},
+		"saved":  {Branch: d.Branch.ID, Commit: second.ID},
+		"older":  {Branch: d.Branch.ID, Commit: initial},
+	}
+	for _, b := range u.detail().All {
+		w := want[b.Name]
+		if b.Stash != nil && b.Stash.Of == branch.ID {
+			w = want["branch"]
+		}
+		if !reflect.DeepEqual(b.Origin, w) {
+			t.Errorf("%s was forked at %+v, want %+v", b.Name, b.Origin, w)
+		}
+	}
+	if b := must[dotmesh.BranchStatus](t)(u.Status(t.Context(), dotmesh.StatusRequest{Dot: shop, Branch: "twig"})); b.Origin == nil {
+		t.Error("its status does not say where twig was forked")
+	}
+}
+
 func checkCommits(t *testing.T, u *user) {
 	u.init()
 	dir := u.mount("shop")
@@ -587,6 +734,15 @@ func strangers(t *testing.T, u *user) {
 	}
 	_, err = a.Dot(t.Context(), shop)
 	a.kind(err, dotmesh.NotFound)
+	_, err = a.ReadFile(t.Context(), fileAt("", "__default__/a"))
+	a.kind(err, dotmesh.NotFound)
+	if text := dotmesh.Text(err); !strings.Contains(text, "no dot") {
+		t.Errorf("alice is told %q of a file in what is not hers", text)
+	}
+	_, err = a.Cluster(t.Context())
+	a.kind(err, dotmesh.Denied)
+	_, err = a.Move(t.Context(), dotmesh.MoveRequest{Dot: shop, Node: "one"})
+	a.kind(err, dotmesh.NotFound)
 	_, err = a.CreateDot(t.Context(), dotmesh.CreateDot{Dot: dotmesh.DotName{Namespace: "admin", Name: "mine"}})
 	a.kind(err, dotmesh.Denied)
 	must[dotmesh.DotStatus](t)(a.CreateDot(t.Context(), dotmesh.CreateDot{Dot: dotmesh.DotName{Namespace: "alice", Name: "mine"}}))
@@ -595,9 +751,59 @@ func strangers(t *testing.T, u *user) {
 	_, err = a.Reset(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}})
 	a.kind(err, dotmesh.Denied)
 	a.kind(a.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}), dotmesh.Denied)
+	_, err = a.Move(t.Context(), dotmesh.MoveRequest{Dot: shop, Node: "one"})
+	a.kind(err, dotmesh.Denied)
 	nobody := u.gate.As(dotmesh.Principal{})
 	_, err = nobody.Dots(t.Context())
 	u.kind(err, dotmesh.Unauthenticated)
+}
+
+func members(t *testing.T, u *user) {
+	u.init()
+	u.branch("other", dotmesh.CommitRef{})
+	u.branch("gone", dotmesh.CommitRef{})
+	u.ok(u.DeleteBranch(t.Context(), dotmesh.BranchRequest{Dot: shop, Branch: "gone"}))
+	u.commit("first")
+	u.reset("HEAD^")
+	version := must[dotmesh.Version](t)(u.Version(t.Context()))
+	nodes := must[[]dotmesh.NodeStatus](t)(u.Nodes(t.Context()))
+	if len(nodes) != 1 {
+		t.Fatalf("nodes are %+v, want one", nodes)
+	}
+	n := nodes[0]
+	if n.ID != version.Node || !n.Self || !n.Voter || !n.Leader || n.Masters != 2 || n.AsOf.IsZero() || n.Missing != 0 || n.Behind != 0 {
+		t.Errorf("the node is %+v, want it to lead and to be the master of two branches", n)
+	}
+	c := must[dotmesh.ClusterStatus](t)(u.Cluster(t.Context()))
+	if c.ID != version.Cluster || c.Feature != version.Feature || c.Created.IsZero() || c.Voters != 1 || !c.Quorum {
+		t.Errorf("the cluster is %+v, want one voter and a quorum", c)
+	}
+	u.ok(u.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
+	if nodes = must[[]dotmesh.NodeStatus](t)(u.Nodes(t.Context())); nodes[0].Masters != 0 {
+		t.Errorf("it is the master of %d branches of no dot", nodes[0].Masters)
+	}
+}
+
+func moves(t *testing.T, u *user) {
+	d := u.init()
+	_, err := u.Move(t.Context(), dotmesh.MoveRequest{Dot: shop, Node: "nobody"})
+	u.kind(err, dotmesh.NotFound)
+	for _, node := range []string{string(d.Branch.MasterName), string(d.Branch.Pointer.Master)} {
+		_, err = u.Move(t.Context(), dotmesh.MoveRequest{Dot: shop, Node: node})
+		u.kind(err, dotmesh.Conflict)
+		_, err = u.Drain(t.Context(), dotmesh.DrainRequest{Node: node})
+		u.kind(err, dotmesh.Unsupported)
+	}
+	_, err = u.Drain(t.Context(), dotmesh.DrainRequest{Node: "nobody"})
+	u.kind(err, dotmesh.NotFound)
+	if all := must[[]dotmesh.Transfer](t)(u.Transfers(t.Context())); len(all) != 0 {
+		t.Errorf("transfers are %+v, want none", all)
+	}
+	u.kind(u.CancelTransfer(t.Context(), dotmesh.NewUUID()), dotmesh.NotFound)
+	u.kind(u.RetryTransfer(t.Context(), dotmesh.NewUUID()), dotmesh.NotFound)
+	_, _, err = u.CreateToken(t.Context(), dotmesh.TokenRequest{})
+	u.kind(err, dotmesh.Unsupported)
+	u.kind(u.RevokeToken(t.Context(), dotmesh.NewUUID()), dotmesh.Unsupported)
 }
 
 func events(t *testing.T, u *user) {
