@@ -25,7 +25,7 @@ func (s *service) Move(_ context.Context, r dotmesh.MoveRequest) (dotmesh.Transf
 	case b.Stash != nil:
 		return dotmesh.Transfer{}, dotmesh.E(op, dotmesh.Conflict, "%s is a stash, which stays where it is; make a branch from it and move that", b.Name)
 	case b.Pointer.Master == to.ID:
-		return dotmesh.Transfer{}, dotmesh.E(op, dotmesh.Conflict, "node %s is the master of %s@%s already", to.Name, d.Name, b.Name)
+		return dotmesh.Transfer{}, dotmesh.E(op, dotmesh.Conflict, "%s is the master of %s@%s already", to.Name, d.Name, b.Name)
 	}
 	return dotmesh.Transfer{}, notYet(op, "Moving a branch to another node")
 }
