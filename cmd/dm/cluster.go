@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,69 +31,9 @@ func newClusterCommand(e *env) *cobra.Command {
 			"Replace the server by another version; data and settings stay.", "  dm cluster upgrade", "Upgrading in Docker"),
 		e.newMissingCommand("reset", "Remove the cluster from this machine",
 			"Remove the server and what it keeps beside the pool from this machine.", "  dm cluster reset", "Resetting in Docker"),
-		e.newMissingCommand("token", "Make a token that a new node joins with",
-			"Make a token that a new node joins with, once and within an hour.", "  dm cluster token", "Joining a cluster"),
+		newClusterTokenCommand(e), newClusterDrainCommand(e),
 		e.newMissingCommand("remove NODE", "Remove a node from the cluster",
-			"Remove a node from the cluster; it is refused at once.", "  dm cluster remove node-2", "Removing a node"),
-		e.newMissingCommand("drain NODE", "Move every branch away from a node",
-			"Move every branch that a node is the master of to other nodes.", "  dm cluster drain node-2", "Moving branches to another node"))
-}
-
-func newClusterStatusCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show the nodes",
-		Long: `Show the nodes of the cluster: whether they are in reach, their version, and how full their
-pools are. A star marks the one that answers.
-
-With -H the fields are, in this order: id, name, alive or out of reach, version, pool, size,
-free bytes and addresses.`,
-		Example: "  dm cluster status\n  dm cluster status -o json",
-		Args:    args(0, 0, ""),
-		RunE:    e.timed(func(ctx context.Context, _ []string) error { return runClusterStatus(ctx, e) }),
-	}
-	e.scriptingFlag(cmd)
-	return cmd
-}
-
-func runClusterStatus(ctx context.Context, e *env) error {
-	s, err := e.connect()
-	if err != nil {
-		return err
-	}
-	nodes, err := s.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	return e.show(nonNil(nodes), func() error {
-		if e.flags.Scripting {
-			for i := range nodes {
-				n := &nodes[i]
-				fields(e.IO.Out, string(n.ID), string(n.Name), reach(n), n.Version, n.Node.Pool,
-					strconv.FormatInt(n.Pool.Size, 10), strconv.FormatInt(n.Pool.Free, 10), strings.Join(n.Addresses, ","))
-			}
-			return nil
-		}
-		return writeNodes(e, nodes)
-	})
-}
-
-func writeNodes(e *env, nodes []dotmesh.NodeStatus) error {
-	table := newTable(e.IO.Out)
-	row(table, "  NODE", "ID", "STATE", "VERSION", "SIZE", "FREE", "POOL")
-	for i := range nodes {
-		n := &nodes[i]
-		row(table, star(n.Self)+string(n.Name), string(n.ID), reach(n), n.Version,
-			size(n.Pool.Size), size(n.Pool.Free), n.Node.Pool)
-	}
-	return table.Flush()
-}
-
-func reach(n *dotmesh.NodeStatus) string {
-	if n.Alive {
-		return "alive"
-	}
-	return "out of reach"
+			"Remove a node from the cluster; it is refused at once.", "  dm cluster remove node-2", "Removing a node"))
 }
 
 func newClusterRecoverCommand(e *env) *cobra.Command {

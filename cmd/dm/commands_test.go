@@ -17,6 +17,11 @@ const (
 	idStash   = "03112233-4455-4677-8899-aabbccddeeff"
 	idInitial = "c0112233-4455-4677-8899-aabbccddeeff"
 	idFirst   = "c1112233-4455-4677-8899-aabbccddeeff"
+	idMove    = "d1112233-4455-4677-8899-aabbccddeeff"
+	idReplica = "d2112233-4455-4677-8899-aabbccddeeff"
+	idPush    = "d3112233-4455-4677-8899-aabbccddeeff"
+	idCluster = "e0112233-4455-4677-8899-aabbccddeeff"
+	idToken   = "e1112233-4455-4677-8899-aabbccddeeff"
 	idSecond  = "c2112233-4455-4677-8899-aabbccddeeff"
 )
 
@@ -118,20 +123,48 @@ master-RESET-20261122T101500Z  reset   node-1  3        2026-11-22 10:15:00  202
 		"debug calls the original's":   {"debug Ping", "{\n  \"result\": \"fine\"\n}\n"},
 		"debug prints YAML when asked": {"debug Ping -o yaml", "result: fine\n"},
 		"cluster status": {
-			"cluster status", `  NODE    ID                STATE  VERSION  SIZE       FREE      POOL
-* node-1  00000000000000a1  alive  1.0      10.00 GiB  9.00 GiB  btrfs
+			"cluster status", "Cluster " + idCluster + ", 1 voter: changes are possible\n\n" + `  NODE    ID                STATE          MASTERS  BEHIND  VERSION  SIZE       FREE      POOL
+* node-1  00000000000000a1  alive, leader  2        -       1.0      10.00 GiB  9.00 GiB  btrfs
+
+CERTIFICATE  GOOD UNTIL           SHA-256
+authority    2036-11-22 10:15:00  00ff
+
+TOKEN                                 MADE BY  GOOD UNTIL           FOR
+e1112233-4455-4677-8899-aabbccddeeff  admin    2026-11-22 11:15:00  a node with a vote
 `,
 		},
-		"cluster status -H": {"cluster status -H", "00000000000000a1\tnode-1\talive\t1.0\tbtrfs\t10737418240\t9663676416\t\t\n"},
-		"cluster recover":   {"cluster recover", "Recovered 1 dot, 2 branches and 3 commits.\nNote: one\\x1b[31m note\n"},
+		"cluster status -H": {"cluster status -H", "00000000000000a1\tnode-1\talive\t1.0\tbtrfs\t10737418240\t9663676416\t\tleader\t2\t0\t0\t\t2026-11-22T10:15:00Z\t\n"},
+		"transfers": {
+			"transfers", `ID        KIND     BRANCH             FROM    TO      STATE              COMMITS  SENT                  RATE          LEFT  WHY
+d1112233  move     shop@master        node-1  node-2  running (receive)  1 of 3   1.00 MiB of 4.00 MiB  512.00 kiB/s  6s    
+d2112233  replica  shop@attempt       node-1  node-2  waiting            0        -                     -             -     node-2 is out of reach; try 3 in 5s
+d3112233  push     alice/blog@master  node-1  hub     done               2 of 2   1.50 kiB of 1.50 kiB  -             -     
+`,
+		},
+		"transfers -H": {
+			"transfers -H", idMove + "\tmove\tshop\tmaster\tnode-1\tnode-2\trunning\treceive\t1\t3\t1048576\t4194304\t524288\t1\t2026-11-22T10:15:00Z\t\t\t\t\n" +
+				idReplica + "\treplica\tshop\tattempt\tnode-1\tnode-2\twaiting\t\t0\t0\t0\t0\t0\t2\t2026-11-22T10:15:00Z\t2026-11-22T10:15:05Z\t\tnode-2 is out of reach\t\n" +
+				idPush + "\tpush\talice/blog\tmaster\tnode-1\thub\tdone\t\t2\t2\t1536\t1536\t0\t1\t2026-11-22T10:15:00Z\t\t2026-11-22T10:15:00Z\t\t\n",
+		},
+		"transfers cancel prints nothing": {"transfers cancel d1", ""},
+		"a move prints the transfer's id": {"move shop node-2", idMove + "\n"},
+		"a token prints its secret":       {"cluster token", "the secret\n"},
+		"a token in YAML":                 {"cluster token --voter -o yaml", "id: " + idToken + "\nvoter: true\nby: admin\ncreated: \"2026-11-22T10:15:00Z\"\nexpires: \"2026-11-22T11:15:00Z\"\nsecret: \"the secret\"\n"},
+		"drain prints the transfers": {
+			"cluster drain node-1", `ID        KIND  BRANCH       FROM    TO      STATE              COMMITS  SENT                  RATE          LEFT  WHY
+d1112233  move  shop@master  node-1  node-2  running (receive)  1 of 3   1.00 MiB of 4.00 MiB  512.00 kiB/s  6s    
+`,
+		},
+		"drain --stop prints nothing": {"cluster drain node-1 --stop", ""},
+		"cluster recover":             {"cluster recover", "Recovered 1 dot, 2 branches and 3 commits.\nNote: one\\x1b[31m note\n"},
 		"cluster backup-etcd": {
 			"cluster backup-etcd", "{\n  \"version\": \"v2\",\n  \"created\": \"2026-11-22T10:15:00Z\",\n  \"entries\": [\n    {\n      \"key\": \"cluster\",\n      \"value\": \"e30=\"\n    }\n  ]\n}\n",
 		},
 		"dm alone": {
 			"", `Dotmesh 1.0 on local: 1 node, 1 dot, 1 of them dirty
 
-  NODE    ID                STATE  VERSION  SIZE       FREE      POOL
-* node-1  00000000000000a1  alive  1.0      10.00 GiB  9.00 GiB  btrfs
+  NODE    ID                STATE          MASTERS  BEHIND  VERSION  SIZE       FREE      POOL
+* node-1  00000000000000a1  alive, leader  2        -       1.0      10.00 GiB  9.00 GiB  btrfs
 
   DOT   BRANCH  BRANCHES  COMMITS  DIRTY     USED BY
 * shop  master  3         3        1.50 kiB  /db,/web
@@ -195,15 +228,22 @@ func TestFailures(t *testing.T) {
 		"a setting that is none":          {"dot set shop colour=red", exitUsage, `there is no setting "colour"`},
 		"a setting without a value":       {"dot set shop rpo", exitUsage, "name=value"},
 		"a duration that is none":         {"dot set shop rpo=soon", exitUsage, "rpo=soon: a duration is"},
-		"moving":                          {"move shop node-1", exitFailure, "is not on this server yet"},
-		"moving to no node":               {"move shop node-9", exitNotFound, `there is no node "node-9"`},
+		"moving no dot":                   {"move nothing node-2", exitNotFound, `no dot called "nothing"`},
+		"moving to no node by force":      {"move --force --epoch 4 shop node-9", exitNotFound, `there is no node "node-9"`},
+		"cancelling no transfer":          {"transfers cancel ff", exitNotFound, "there is no transfer ff"},
+		"cancelling one of many":          {"transfers retry d", exitConflict, "the beginning of 3 transfers' ids"},
+		"cancelling what is no id":        {"transfers cancel shop", exitUsage, "is no transfer's id"},
+		"cancelling nothing":              {"transfers cancel", exitUsage, "needs the id of a transfer"},
+		"a transfer's unknown command":    {"transfers cancle d1", exitUsage, "did you mean cancel"},
+		"a token for no time":             {"cluster token --lasts off", exitUsage, "a second at least"},
+		"a token for some time":           {"cluster token --lasts soon", exitUsage, "a duration is a number and a unit"},
+		"revoking what is no token":       {"cluster token revoke d1", exitUsage, "invalid id"},
 		"moving by force without knowing": {"move --force shop node-1", exitUsage, "--force needs --epoch"},
 		"moving a subdot":                 {"move shop.sub node-1", exitUsage, "a whole branch moves"},
 		"an epoch without force":          {"move --epoch 4 shop node-1", exitUsage, "are for --force"},
 		"push":                            {"push hub --remote-name x", exitFailure, "is not on this server yet"},
 		"pull":                            {"pull hub", exitFailure, "is not on this server yet"},
 		"clone":                           {"clone hub shop", exitFailure, "is not on this server yet"},
-		"transfers":                       {"transfers --watch", exitFailure, "is not on this server yet"},
 		"s3 remote add":                   {"s3 remote add b k:s", exitFailure, "is not on this server yet"},
 		"s3 clone-subset":                 {"s3 clone-subset b c d", exitFailure, "is not on this server yet"},
 		"checking one and all":            {"check shop --all", exitUsage, "name a dot or give --all"},
@@ -212,9 +252,7 @@ func TestFailures(t *testing.T) {
 		"cluster join":                    {"cluster join x:y --zfs z", exitFailure, "is not on this server yet"},
 		"cluster upgrade":                 {"cluster upgrade", exitFailure, "is not on this server yet"},
 		"cluster reset":                   {"cluster reset", exitFailure, "is not on this server yet"},
-		"cluster token":                   {"cluster token", exitFailure, "is not on this server yet"},
 		"cluster remove":                  {"cluster remove node-1", exitFailure, "is not on this server yet"},
-		"cluster drain":                   {"cluster drain node-1", exitFailure, "is not on this server yet"},
 		"cluster ca rotate":               {"cluster ca rotate", exitFailure, "is not on this server yet"},
 		"restoring nothing":               {"cluster restore-etcd", exitUsage, "not a backup"},
 		"completing for no shell":         {"completion csh", exitUsage, "bash, zsh and fish"},
@@ -277,6 +315,14 @@ func TestRequests(t *testing.T) {
 			"move --force --epoch 4 shop@attempt node-1",
 			dotmesh.TakeoverRequest{Dot: admin("shop"), Branch: "attempt", Node: "00000000000000a1", Epoch: 4},
 		},
+		"move":             {"move shop@attempt node-2", dotmesh.MoveRequest{Dot: admin("shop"), Branch: "attempt", Node: "node-2"}},
+		"transfers cancel": {"transfers cancel d1", "cancel " + idMove},
+		"transfers retry":  {"transfers retry " + strings.ToUpper(idReplica), "retry " + idReplica},
+		"drain":            {"cluster drain node-2", dotmesh.DrainRequest{Node: "node-2"}},
+		"drain --stop":     {"cluster drain node-2 --stop", dotmesh.DrainRequest{Node: "node-2", Stop: true}},
+		"token":            {"cluster token", dotmesh.TokenRequest{Lasts: time.Hour}},
+		"token --voter":    {"cluster token --voter --lasts 7d", dotmesh.TokenRequest{Voter: true, Lasts: seven}},
+		"token revoke":     {"cluster token revoke " + idToken, "revoke " + idToken},
 		"smash-branch-master reads the epoch and the tip": {
 			"dot smash-branch-master -f master",
 			dotmesh.TakeoverRequest{Dot: admin("shop"), Branch: "master", Epoch: 4, Tip: dotmesh.CommitID{UUID: uuid(0xc2)}},
@@ -413,6 +459,82 @@ func TestWatchPrintsALineForEachChange(t *testing.T) {
 	}
 	if n := strings.Count(s.out, "\n"); n != 3 { // the first line, and one for each event of the branch
 		t.Errorf("it prints\n%s", s.out)
+	}
+}
+
+func TestTransfersAreWatched(t *testing.T) {
+	f := shop()
+	moved := f.moving[0]
+	moved.State, moved.Commits, moved.Sent = dotmesh.TransferDone, 3, 4<<20
+	f.events = []dotmesh.Event{
+		{Kind: dotmesh.EventNode, Node: &dotmesh.Node{}},
+		{Kind: dotmesh.EventTransfer, Transfer: &moved},
+		{Kind: dotmesh.EventGap},
+	}
+	s := newShell(t, f)
+	if code := s.run("transfers", "--watch"); code != exitOK {
+		t.Fatalf("it exits with %d: %s", code, s.err)
+	}
+	lines := strings.Split(strings.TrimSpace(s.out), "\n")
+	if len(lines) != 7 { // the list, the one that changed, and the list after the gap
+		t.Fatalf("it prints\n%s", s.out)
+	}
+	for i, says := range map[int]string{
+		1: "waiting  0 commits  -  node-2 is out of reach; try 3 in 5s",
+		2: "d1112233  move  shop@master  node-1 -> node-2  running (receive)  1 of 3 commits  1.00 MiB of 4.00 MiB  512.00 kiB/s  6s left",
+		3: "d1112233  move  shop@master  node-1 -> node-2  done  3 of 3 commits  4.00 MiB of 4.00 MiB",
+	} {
+		if !strings.HasSuffix(lines[i], says) {
+			t.Errorf("line %d is %q, want %q", i, lines[i], says)
+		}
+	}
+	for _, format := range []string{"-H", "-o=json", "-o=yaml"} {
+		if code := s.run("transfers", "--watch", format); code != exitOK || strings.Count(s.out, idMove) != 3 {
+			t.Errorf("%s: it exits with %d and prints\n%s", format, code, s.out)
+		}
+	}
+}
+
+func TestNothingOnItsWayIsNoError(t *testing.T) {
+	f := shop()
+	f.moving = nil
+	s := newShell(t, f)
+	if code := s.run("transfers"); code != exitOK || s.out != "" || !strings.Contains(s.err, "Nothing is on its way") {
+		t.Errorf("it exits with %d, prints %q and says %q", code, s.out, s.err)
+	}
+	if s.run("transfers", "-o", "json"); s.out != "[]\n" {
+		t.Errorf("in JSON it prints %q", s.out)
+	}
+}
+
+// TestTheServerSaysWhatItCannotDo: dm does not know by itself what a server is able to.
+func TestTheServerSaysWhatItCannotDo(t *testing.T) {
+	for _, line := range []string{
+		"move shop node-2", "transfers", "transfers --watch", "transfers cancel d1", "transfers retry " + idMove,
+		"cluster drain node-2", "cluster token", "cluster token revoke " + idToken,
+	} {
+		f := shop()
+		f.err = dotmesh.E("fake", dotmesh.Unsupported, "this is not on this server yet; nothing was done")
+		s := newShell(t, f)
+		if code := s.run(strings.Fields(line)...); code != exitFailure || s.err != "Error: this is not on this server yet; nothing was done\n" || s.out != "" {
+			t.Errorf("dm %s exits with %d, says %q and prints %q", line, code, s.err, s.out)
+		}
+	}
+}
+
+func TestTheClusterIsForAdministratorsAndTheNodesForAll(t *testing.T) {
+	f := shop()
+	f.private = dotmesh.E("fake", dotmesh.Denied, "only the administrator may do this")
+	s := newShell(t, f)
+	if code := s.run("cluster", "status"); code != exitOK || !strings.HasPrefix(s.out, "  NODE ") || strings.Contains(s.out, "CERTIFICATE") {
+		t.Errorf("it exits with %d and prints\n%s", code, s.out)
+	}
+	f.cluster.Quorum, f.private = false, nil
+	if s.run("cluster", "status"); !strings.Contains(s.out, "nothing can be changed now") {
+		t.Errorf("without a quorum it prints\n%s", s.out)
+	}
+	if s.run("cluster", "status", "-o", "json"); !strings.Contains(s.out, `"quorum": false`) || !strings.Contains(s.out, `"masters": 2`) {
+		t.Errorf("in JSON it prints\n%s", s.out)
 	}
 }
 

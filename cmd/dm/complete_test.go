@@ -25,6 +25,10 @@ func TestCompletion(t *testing.T) {
 		"dot delete ":                 "shop",
 		"dot set shop ":               "replicas= rpo= expires= collaborator+= collaborator-=",
 		"move shop ":                  "node-1",
+		"transfers cancel ":           idMove + " " + idReplica,
+		"transfers retry ":            idReplica,
+		"cluster drain ":              "node-1",
+		"cluster token revoke ":       idToken,
 		"mount ":                      "shop",
 		"mount --commit ":             idSecond + " " + idFirst,
 		"remote switch ":              "hub",
@@ -62,7 +66,7 @@ func TestCompletionOfASilentServerIsSilent(t *testing.T) {
 	f := shop()
 	f.err = dotmesh.E("fake", dotmesh.Unreachable, "nobody there")
 	s := newShell(t, f)
-	for _, line := range []string{"switch", "reset", "checkout", "move shop", "log --branch"} {
+	for _, line := range []string{"switch", "reset", "checkout", "move shop", "log --branch", "transfers cancel", "cluster token revoke"} {
 		s.run(append(append([]string{"__complete"}, strings.Fields(line)...), "")...)
 		if offered, _, _ := strings.Cut(s.out, ":"); offered != "" {
 			t.Errorf("dm %s offers %q", line, offered)

@@ -56,6 +56,9 @@ type fake struct {
 	changes []dotmesh.FileChange
 	checked []dotmesh.Checked
 	nodes   []dotmesh.NodeStatus
+	cluster dotmesh.ClusterStatus
+	private error              // of Cluster
+	moving  []dotmesh.Transfer // newest first
 	events  []dotmesh.Event
 	stash   *dotmesh.Branch
 	mountAt string
@@ -100,8 +103,27 @@ func shop() *fake {
 		},
 	}
 	f := &fake{
-		user:  "admin",
-		nodes: []dotmesh.NodeStatus{{Node: dotmesh.Node{ID: node, Name: "node-1", Version: "1.0", Pool: "btrfs"}, Alive: true, Self: true, Pool: dotmesh.PoolUsage{Size: 10 << 30, Free: 9 << 30}}},
+		user: "admin",
+		cluster: dotmesh.ClusterStatus{
+			Cluster: dotmesh.Cluster{ID: dotmesh.ClusterID{UUID: uuid(0xe0)}, Feature: 1, Created: moment}, Voters: 1, Quorum: true,
+			Certificates: []dotmesh.Certificate{{Name: "authority", Fingerprint: "00ff", Expires: moment.AddDate(10, 0, 0)}},
+			Tokens:       []dotmesh.Token{{ID: uuid(0xe1), Voter: true, By: "admin", Created: moment, Expires: moment.Add(time.Hour)}},
+		},
+		moving: []dotmesh.Transfer{
+			{
+				ID: uuid(0xd1), Kind: dotmesh.TransferMove, Dot: dotmesh.DotName{Namespace: "admin", Name: "shop"}, Branch: "master", From: "node-1", To: "node-2",
+				State: dotmesh.TransferRunning, Step: "receive", Commits: 1, Of: 3, Sent: 1 << 20, Size: 4 << 20, Rate: 512 << 10, Try: 1, Started: moment, Updated: moment,
+			},
+			{
+				ID: uuid(0xd2), Kind: dotmesh.TransferReplica, Dot: dotmesh.DotName{Namespace: "admin", Name: "shop"}, Branch: "attempt", From: "node-1", To: "node-2",
+				State: dotmesh.TransferWaiting, Try: 2, Started: moment, Updated: moment, Retry: moment.Add(5 * time.Second), Reason: "node-2 is out of reach",
+			},
+			{
+				ID: uuid(0xd3), Kind: dotmesh.TransferPush, Dot: dotmesh.DotName{Namespace: "alice", Name: "blog"}, Branch: "master", From: "node-1", To: "hub",
+				State: dotmesh.TransferDone, Commits: 2, Of: 2, Sent: 1536, Size: 1536, Try: 1, Started: moment, Updated: moment, Ended: moment,
+			},
+		},
+		nodes: []dotmesh.NodeStatus{{Node: dotmesh.Node{ID: node, Name: "node-1", Version: "1.0", Pool: "btrfs"}, Alive: true, Self: true, Voter: true, Leader: true, Masters: 2, AsOf: moment, Pool: dotmesh.PoolUsage{Size: 10 << 30, Free: 9 << 30}}},
 		commits: []dotmesh.Commit{
 			commit(0xc2, "second\n\nwith a body", map[string]string{"job": "backup", "a": "1=2"}),
 			commit(0xc1, "first", nil),
@@ -325,6 +347,51 @@ func (f *fake) Takeover(_ context.Context, r dotmesh.TakeoverRequest) (dotmesh.C
 }
 
 func (f *fake) Nodes(context.Context) ([]dotmesh.NodeStatus, error) { return f.nodes, f.err }
+
+func (f *fake) Cluster(context.Context) (dotmesh.ClusterStatus, error) {
+	if f.private != nil {
+		return dotmesh.ClusterStatus{}, f.private
+	}
+	return f.cluster, f.err
+}
+
+func (f *fake) Move(_ context.Context, r dotmesh.MoveRequest) (dotmesh.Transfer, error) {
+	f.ask(r)
+	if _, _, err := f.find(r.Dot, r.Branch); err != nil {
+		return dotmesh.Transfer{}, err
+	}
+	return f.moving[0], nil
+}
+
+func (f *fake) Transfers(context.Context) ([]dotmesh.Transfer, error) { return f.moving, f.err }
+
+func (f *fake) CancelTransfer(_ context.Context, id dotmesh.UUID) error {
+	f.ask("cancel " + id.String())
+	return f.err
+}
+
+func (f *fake) RetryTransfer(_ context.Context, id dotmesh.UUID) error {
+	f.ask("retry " + id.String())
+	return f.err
+}
+
+func (f *fake) Drain(_ context.Context, r dotmesh.DrainRequest) ([]dotmesh.Transfer, error) {
+	f.ask(r)
+	if f.err != nil || r.Stop {
+		return nil, f.err
+	}
+	return f.moving[:1], nil
+}
+
+func (f *fake) CreateToken(_ context.Context, r dotmesh.TokenRequest) (dotmesh.Token, dotmesh.Secret, error) {
+	f.ask(r)
+	return dotmesh.Token{ID: uuid(0xe1), Voter: r.Voter, By: "admin", Created: moment, Expires: moment.Add(r.Lasts)}, "the secret", f.err
+}
+
+func (f *fake) RevokeToken(_ context.Context, id dotmesh.UUID) error {
+	f.ask("revoke " + id.String())
+	return f.err
+}
 
 func (f *fake) Events(ctx context.Context, _ string) iter.Seq2[dotmesh.Event, error] {
 	return func(yield func(dotmesh.Event, error) bool) {

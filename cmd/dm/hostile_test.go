@@ -32,6 +32,13 @@ func poison(text string) *fake {
 	for i := range f.nodes {
 		f.nodes[i].Version, f.nodes[i].Node.Pool, f.nodes[i].Addresses = text, text, []string{text}
 	}
+	for i := range f.moving {
+		t := &f.moving[i]
+		t.Kind, t.State, t.Step, t.From, t.To, t.Reason = dotmesh.TransferKind(text), dotmesh.TransferState(text), text, text, text, text
+	}
+	f.events = []dotmesh.Event{{Kind: dotmesh.EventTransfer, Transfer: &f.moving[0]}}
+	f.cluster.Tokens[0].By = text
+	f.cluster.Certificates[0].Name, f.cluster.Certificates[0].Fingerprint = text, text
 	for i := range f.dots {
 		for j := range f.dots[i].All {
 			b := &f.dots[i].All[j]
@@ -51,6 +58,8 @@ func TestNothingFromOutsideSteersTheTerminal(t *testing.T) {
 		"", "list", "list -H", "branch", "branch --stashes", "branch --stashes -H", "log", "log -H", "op log", "op log -H", "diff", "diff -H",
 		"status", "status -H", "dot show", "dot show -H", "cluster status", "cluster status -H", "undo", "reset HEAD^", "commit -m x",
 		"checkout attempt", "__complete reset c", "__complete log --branch a",
+		"transfers", "transfers -H", "transfers --watch", "transfers --watch -H", "move shop node-2", "cluster drain node-2", "cluster drain node-2 -H",
+		"__complete transfers cancel d",
 	}
 	for _, text := range hostile {
 		s := newShell(t, poison(text))

@@ -22,7 +22,9 @@ func newMoveCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "move DOT[@BRANCH] NODE",
 		Short: "Make another node a branch's master",
-		Long: `Make another node the master of a branch, which needs a second node.
+		Long: `Make another node the master of a branch. The command prints the id of the transfer and does
+not wait for it: "dm transfers --watch" follows it, and "dm transfers cancel" ends it, until
+the other node has taken the branch. Refused while something uses the branch.
 
 --force takes it over without the old master's consent, for when that will not come back.
 --epoch must be the epoch that "dm status" shows, so that nothing that happened since is
@@ -44,7 +46,7 @@ it holds. Commits are kept; dirty data that only the old master has are not on t
 }
 
 func runMove(ctx context.Context, o *moveOptions) error {
-	request, err := o.request()
+	v, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -52,30 +54,53 @@ func runMove(ctx context.Context, o *moveOptions) error {
 	if err != nil {
 		return err
 	}
-	if request.Node, err = findNode(ctx, s, o.Node); err != nil {
+	if !o.Force {
+		return o.move(ctx, s, v)
+	}
+	request, err := o.request(v)
+	if err != nil {
 		return err
 	}
-	if !o.Force {
-		return o.missing("Moving a branch to another node")
+	if request.Node, err = findNode(ctx, s, o.Node); err != nil {
+		return err
 	}
 	return o.takeover(ctx, s, request)
 }
 
-// request is what the arguments ask for, but for the node, which only the server knows.
-func (o *moveOptions) request() (r dotmesh.TakeoverRequest, err error) {
-	v, err := dotmesh.ParseVolume(o.Volume)
-	if err != nil {
-		return r, err
+// check returns the branch that the arguments name, if they make sense.
+func (o *moveOptions) check() (v dotmesh.Volume, err error) {
+	if v, err = dotmesh.ParseVolume(o.Volume); err != nil {
+		return v, err
 	}
-	r = dotmesh.TakeoverRequest{Dot: v.Dot, Branch: v.Branch, Epoch: uint64(max(o.Epoch, 0))}
 	switch {
 	case v.Subdot != dotmesh.DefaultSubdot:
-		return r, usage("a whole branch moves, and not the subdot %q of it", v.Subdot)
+		return v, usage("a whole branch moves, and not the subdot %q of it", v.Subdot)
 	case o.Force && o.Epoch < 0:
-		return r, usage(`--force needs --epoch, as "dm status" shows it`)
+		return v, usage(`--force needs --epoch, as "dm status" shows it`)
 	case !o.Force && (o.Epoch >= 0 || o.Commit != ""):
-		return r, usage("--epoch and --commit are for --force")
-	case o.Commit != "":
+		return v, usage("--epoch and --commit are for --force")
+	}
+	return v, nil
+}
+
+// move begins a move with the old master's consent.
+func (o *moveOptions) move(ctx context.Context, s dotmesh.Service, v dotmesh.Volume) error {
+	t, err := s.Move(ctx, dotmesh.MoveRequest{Dot: v.Dot, Branch: v.Branch, Node: o.Node})
+	if err != nil {
+		return err
+	}
+	o.IO.say(`Moving %s@%s from %s to %s; "dm transfers --watch" follows it.`, t.Dot, t.Branch, t.From, t.To)
+	return o.show(t, func() error {
+		o.IO.Out.WriteString(t.ID.String() + "\n")
+		return nil
+	})
+}
+
+// request is what the arguments ask for by force, but for the node, which only the server
+// knows.
+func (o *moveOptions) request(v dotmesh.Volume) (r dotmesh.TakeoverRequest, err error) {
+	r = dotmesh.TakeoverRequest{Dot: v.Dot, Branch: v.Branch, Epoch: uint64(o.Epoch)}
+	if o.Commit != "" {
 		r.Commit, err = dotmesh.ParseCommitID(o.Commit)
 	}
 	return r, err

@@ -127,6 +127,9 @@ func replicaState(r *dotmesh.Replica) string {
 	if n := len(r.Missing); n > 0 {
 		text = "is missing " + plural(n, "commit", "commits")
 	}
+	if r.Behind > 0 {
+		text += ", the oldest made " + age(r.Behind)
+	}
 	if !r.Alive {
 		text += ", out of reach"
 	}

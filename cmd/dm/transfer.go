@@ -20,12 +20,6 @@ func newCloneCommand(e *env) *cobra.Command {
 		"  dm clone hub shop\n  dm clone hub alice/shop --local-name shop", "Cloning from a remote")
 }
 
-func newTransfersCommand(e *env) *cobra.Command {
-	return e.newMissingCommand("transfers [--watch] [cancel|retry ID]", "Show, cancel or retry transfers",
-		"Show what is being sent to and fetched from remotes, cancel it, or try it again.",
-		"  dm transfers\n  dm transfers cancel 7", "A transfer")
-}
-
 func newS3Command(e *env) *cobra.Command {
 	remote := group("remote", "Name S3 buckets as remotes", "Name S3 buckets as remotes.",
 		"  dm s3 remote add backups KEY:SECRET",
