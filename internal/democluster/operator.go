@@ -1,0 +1,5 @@
+package democluster
+
+type machine struct{}
+
+func newMachine() machine { return machine{} }
