@@ -86,7 +86,8 @@ func (c *Cluster) make(o Options) {
 	c.life = newLife()
 	c.machine = newMachine()
 	if o.Dots >= 0 {
-		c.past = now
+		c.makeShop(now)
+		c.generate(now, o.Dots)
 	}
 	c.past = time.Time{}
 }
