@@ -14,6 +14,9 @@ import (
 // keepEvents is how many events a client may fall behind before it must list again.
 const keepEvents = 10_000
 
+// maxBatch is how many events are copied at a time, so that others need not wait long.
+const maxBatch = 500
+
 // feed is the newest events, numbered from 1. The cluster's lock guards it. Cursors are
 // "run-number", as a real node's.
 type feed struct {
@@ -60,14 +63,14 @@ func (f *feed) place(cursor string) (uint64, error) {
 	return n + 1, nil
 }
 
-// since returns copies of the events numbered from on, or that some of them are gone.
+// since returns the events numbered from on, or that some of them are gone.
 func (f *feed) since(from uint64) (events []dotmesh.Event, gap bool) {
 	newest := f.ring[max(0, len(f.ring)-keepEvents):]
 	oldest := f.next - uint64(len(newest))
 	if from < oldest || from > f.next {
 		return nil, true
 	}
-	return slices.Clone(newest[from-oldest:]), false
+	return newest[from-oldest:], false
 }
 
 // emit adds an event that happens now.
@@ -148,13 +151,18 @@ func (s *service) newer(ctx context.Context, at *uint64) (seen []dotmesh.Event, 
 	seen, err = ask(ctx, s, func() ([]dotmesh.Event, error) {
 		f := &s.c.feed
 		grown = f.grown
-		all, gap := f.since(*at)
-		if gap {
-			*at = f.next
-			return []dotmesh.Event{{Kind: dotmesh.EventGap, Cursor: f.cursor(f.next - 1), Time: s.c.time()}}, nil
+		for {
+			all, gap := f.since(*at)
+			if gap {
+				*at = f.next
+				return []dotmesh.Event{{Kind: dotmesh.EventGap, Cursor: f.cursor(f.next - 1), Time: s.c.time()}}, nil
+			}
+			all = all[:min(len(all), maxBatch)]
+			*at += uint64(len(all))
+			if seen := s.visible(all); len(seen) > 0 || len(all) == 0 {
+				return seen, nil
+			}
 		}
-		*at += uint64(len(all))
-		return s.visible(all), nil
 	})
 	return seen, grown, err
 }
