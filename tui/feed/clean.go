@@ -1,0 +1,71 @@
+package feed
+
+import (
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/termsafe"
+)
+
+// This file is the boundary: what is meant to be shown is harmless from here on. Names and
+// ids stay as they are, since they are what calls are made with, and their grammar has no
+// harm in it. What came from the service is the feed's to change.
+
+func clean(texts ...*string) {
+	for _, s := range texts {
+		*s = termsafe.Line(*s)
+	}
+}
+
+func cleanVersion(v *dotmesh.Version) { clean(&v.Version, &v.Store) }
+
+func cleanUser(u *dotmesh.User) {
+	clean(&u.Email)
+	u.Metadata = cleanMap(u.Metadata)
+}
+
+func cleanMap(m map[string]string) map[string]string {
+	all := make(map[string]string, len(m))
+	for k, v := range m {
+		all[termsafe.Line(k)] = termsafe.Line(v)
+	}
+	return all
+}
+
+func cleanDot(d *dotmesh.Dot) { clean(&d.Replicas) }
+
+func cleanBranch(b *dotmesh.BranchStatus) {
+	for i := range b.Containers {
+		clean(&b.Containers[i].ID, &b.Containers[i].Name)
+	}
+}
+
+func cleanNode(n *dotmesh.Node) {
+	clean(&n.Pool, &n.Version)
+	for i := range n.Addresses {
+		clean(&n.Addresses[i])
+	}
+}
+
+func cleanTransfer(t *dotmesh.Transfer) { clean(&t.From, &t.To, &t.Step, &t.Reason) }
+
+func cleanEvent(e *dotmesh.Event) {
+	switch {
+	case e.Dot != nil:
+		cleanDot(e.Dot)
+	case e.Commit != nil:
+		clean(&e.Commit.Author, &e.Commit.Message)
+	case e.Node != nil:
+		cleanNode(e.Node)
+	case e.Transfer != nil:
+		cleanTransfer(e.Transfer)
+	case e.Log != nil:
+		clean(&e.Log.Level, &e.Log.Text)
+	}
+}
+
+// harmless returns what a user is told of err as an error of its own.
+func harmless(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &dotmesh.Error{Op: "feed", Kind: dotmesh.KindOf(err), Text: termsafe.Line(dotmesh.Text(err))}
+}
