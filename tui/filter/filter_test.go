@@ -3,6 +3,7 @@ package filter_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -123,6 +124,23 @@ func TestPlainTextAllocatesNothing(t *testing.T) {
 	}); got > 0 {
 		t.Errorf("%v allocations a row", got)
 	}
+}
+
+// FuzzPattern: a pattern matches what the regular expression does.
+func FuzzPattern(f *testing.F) {
+	for _, s := range []string{"pay.*99$", "(ab)+c", "a|bc", "x?y", "(?:Pay)_{2}o", "^ad(m|n)", `\Qa.b\E.`, "[a]b+", "(?i:A)b."} {
+		f.Add(s, "admin/pay_orders-db 99 ababc")
+	}
+	f.Fuzz(func(t *testing.T, expr, text string) {
+		filter, err := filter.Language{Text: []string{""}}.Parse(expr)
+		re, bad := regexp.Compile("(?i)" + expr)
+		if err != nil || bad != nil || strings.ContainsAny(expr, ` "!:`) || expr == "" || strings.ToLower(expr+text) != expr+text || strings.ContainsAny(text, "kſsK") {
+			return // several terms, or one that is not a pattern
+		}
+		if got, want := filter.Match(func(string) string { return text }), re.MatchString(text); got != want {
+			t.Errorf("%q in %q: got %v, want %v", expr, text, got, want)
+		}
+	})
 }
 
 func FuzzParse(f *testing.F) {

@@ -46,10 +46,40 @@ func lower(c byte) byte {
 	return c
 }
 
-// pattern is a regular expression.
-type pattern struct{ *regexp.Regexp }
+// pattern is a regular expression, and the texts that are in all that it matches. Most
+// rows lack one of them, which is soon seen.
+type pattern struct {
+	needs []matcher
+	re    *regexp.Regexp
+}
 
-func (p pattern) match(s string) bool { return p.MatchString(s) }
+func (p *pattern) match(s string) bool {
+	for _, need := range p.needs {
+		if !need.match(s) {
+			return false
+		}
+	}
+	return p.re.MatchString(s)
+}
+
+// needs returns texts that are in whatever an expression matches.
+func needs(re *syntax.Regexp) (all []matcher) {
+	switch re.Op {
+	case syntax.OpConcat, syntax.OpCapture:
+		for _, sub := range re.Sub {
+			all = append(all, needs(sub)...)
+		}
+	case syntax.OpLiteral:
+		text := string(re.Rune)
+		switch {
+		case re.Flags&syntax.FoldCase == 0:
+			all = append(all, exact(text))
+		case isASCII(text):
+			all = append(all, folded(strings.ToLower(text)))
+		}
+	}
+	return all
+}
 
 // matcher returns what a word looks for; nil: it is empty so far.
 func (w word) matcher() (matcher, error) {
@@ -75,7 +105,11 @@ func (w word) pattern(expr string) (matcher, error) {
 	if err != nil {
 		return nil, dotmesh.E("parse filter", dotmesh.Invalid, `%q is not a pattern yet: %s`, w.value, reason(err))
 	}
-	return pattern{re}, nil
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil, err // it was compiled, so it parses
+	}
+	return &pattern{needs(parsed), re}, nil
 }
 
 // reason returns what is wrong with a regular expression, without the expression.
