@@ -32,6 +32,7 @@ type server struct {
 	mute      bool
 	deaf      bool          // streams say nothing
 	slow      time.Duration // between what Dots saw and its answer
+	latency   time.Duration // of every call
 	calls     map[string]int
 	cursors   []string // that streams were asked to go on from
 }
@@ -89,8 +90,9 @@ func branchOf(dot dotmesh.DotID, id dotmesh.BranchID, name dotmesh.Name) dotmesh
 func (s *server) answer(ctx context.Context, call string) error {
 	s.mu.Lock()
 	s.calls[call]++
-	fault, mute := s.fault, s.mute
+	fault, mute, latency := s.fault, s.mute, s.latency
 	s.mu.Unlock()
+	time.Sleep(latency)
 	if mute {
 		<-ctx.Done()
 		return dotmesh.Wrap(call, ctx.Err())

@@ -42,14 +42,15 @@ type Feed struct {
 	stale     bool          // there is something that it does not show
 	grown     chan struct{} // closed and replaced when it becomes stale
 
-	state   State
-	err     error
-	heard   uint64 // how often the server said something
-	events  uint64 // how many of those were events
-	heardAt time.Time
-	cursor  string // where to go on; empty: nothing was heard yet
-	version dotmesh.Version
-	user    dotmesh.User
+	state    State
+	err      error
+	heard    uint64        // how often the server said something
+	events   uint64        // how many of those were events
+	answered time.Duration // how long the last answer to a knock took
+	heardAt  time.Time
+	cursor   string // where to go on; empty: nothing was heard yet
+	version  dotmesh.Version
+	user     dotmesh.User
 
 	dots      dots
 	nodes     nodes

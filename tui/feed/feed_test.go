@@ -423,6 +423,54 @@ func (r *refusing) Dots(context.Context) ([]dotmesh.DotStatus, error) {
 	return nil, r.err
 }
 
+func TestASlowServerIsNotALostOne(t *testing.T) {
+	watch(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
+		s.do(func() { s.latency = 1500 * time.Millisecond })
+		after(t, f, 20*time.Second)
+		lists := s.called("Dots")
+		p := after(t, f, time.Minute)
+		wantLive(t, s, p)
+		if more := s.called("Dots") - lists; more > 3 {
+			t.Errorf("in a minute everything was listed %d times", more)
+		}
+		if lines := texts(f); len(lines) > 4 {
+			t.Errorf("it was lost again and again: %q", lines)
+		}
+	})
+}
+
+func TestAServerThatHangsIsLost(t *testing.T) {
+	watch(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
+		after(t, f, 5*time.Second)
+		s.do(func() { s.slow = time.Minute })
+		f.Refresh()
+		if p := after(t, f, 9*time.Second); p.State != feed.Live {
+			t.Errorf("it is %v: %v", p.State, p.Err)
+		}
+		p := after(t, f, 2*time.Second)
+		if p.State != feed.Lost || dotmesh.Text(p.Err) != "the server took longer than 10 s to answer" {
+			t.Errorf("it is %v: %v", p.State, p.Err)
+		}
+		s.do(func() { s.slow = 0 })
+		wantLive(t, s, after(t, f, 20*time.Second))
+	})
+}
+
+func TestManyDotsThatAreUnclear(t *testing.T) {
+	watch(t, 100, func(t *testing.T, s *server, f *feed.Feed) {
+		after(t, f, 5*time.Second)
+		s.do(func() {
+			for i := range 100 {
+				s.fork(dotmesh.DotID{UUID: uuid('d', i)}, dotmesh.BranchID{UUID: uuid('b', i)}, "side", nil)
+			}
+		})
+		wantLive(t, s, after(t, f, 3*time.Second))
+		if calls := s.called("Dot"); calls > 0 || s.called("Dots") > 3 {
+			t.Errorf("%d dots were asked about, and %d listings", calls, s.called("Dots"))
+		}
+	})
+}
+
 func TestWhatComesDuringAListingIsNewer(t *testing.T) {
 	watch(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
 		after(t, f, 10*time.Second)

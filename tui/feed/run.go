@@ -10,16 +10,18 @@ import (
 )
 
 const (
-	knockEvery = 500 * time.Millisecond // how often a silent server is asked whether it is there
-	knockFor   = 5 * time.Second        // the deadline of such a question
-	patience   = 900 * time.Millisecond // … and how long it may think before it counts as lost
-	answerIn   = 10 * time.Second       // the deadline of every call
-	backoffMin = 250 * time.Millisecond // between tries, doubled from try to try
-	backoffMax = 5 * time.Second
+	knockEvery  = 500 * time.Millisecond // how often a silent server is asked whether it is there
+	knockFor    = 5 * time.Second        // the deadline of such a question
+	patienceMin = 900 * time.Millisecond // how long it may think before it counts as lost: twice
+	patienceMax = 4 * time.Second        // … what its last answer took, within these bounds
+	answerIn    = 10 * time.Second       // the deadline of every call
+	backoffMin  = 250 * time.Millisecond // between tries, doubled from try to try
+	backoffMax  = 5 * time.Second
 )
 
 var (
 	errSilent = dotmesh.E("feed", dotmesh.Unreachable, "the server does not answer")
+	errSlow   = dotmesh.E("feed", dotmesh.Timeout, "the server took longer than 10 s to answer")
 	errEnded  = dotmesh.E("feed", dotmesh.Unreachable, "the server ended the stream of events")
 	errDeaf   = dotmesh.E("feed", dotmesh.Unreachable, "the stream of events leaves changes out")
 	errBack   = errors.New("the server answers again")
@@ -71,8 +73,8 @@ func (f *Feed) pause(ctx context.Context, wait time.Duration) error {
 }
 
 // knock asks for the server's version, anew every half second, until one of the calls is
-// answered. It tells missed of each that failed, and of the first silence, and ends with
-// the error that it tells if missed is false.
+// answered. It tells missed of each that failed and of silence, and ends with the error
+// that it tells if missed is false.
 func (f *Feed) knock(ctx context.Context, missed func(error) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var calls sync.WaitGroup
@@ -81,7 +83,7 @@ func (f *Feed) knock(ctx context.Context, missed func(error) bool) error {
 	answers := make(chan error)
 	again := time.NewTicker(knockEvery)
 	defer again.Stop()
-	silent := time.NewTimer(patience)
+	silent := time.NewTicker(f.patience())
 	defer silent.Stop()
 	for {
 		calls.Go(func() {
@@ -115,13 +117,31 @@ func await(ctx context.Context, answers <-chan error, again, silent <-chan time.
 	}
 }
 
+// hello asks for the version, and notes how long the answer took.
 func (f *Feed) hello(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, knockFor)
 	defer cancel()
-	return f.call(ctx, func(ctx context.Context) error {
+	began := time.Now()
+	err := f.call(ctx, func(ctx context.Context) error {
 		_, err := f.service.Version(ctx)
 		return err
 	})
+	switch {
+	case err == nil:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.answered = time.Since(began)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return errSilent
+	}
+	return err
+}
+
+// patience returns how long an answer may take before the server counts as lost.
+func (f *Feed) patience() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return min(max(2*f.answered, patienceMin), patienceMax)
 }
 
 // call makes one call to the service, with a deadline, and notes that it was answered.
@@ -129,6 +149,9 @@ func (f *Feed) call(ctx context.Context, do func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
 	if err := do(limited); err != nil {
+		if ctx.Err() == nil && limited.Err() != nil {
+			return errSlow
+		}
 		return err
 	}
 	f.mu.Lock()

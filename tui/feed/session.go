@@ -73,19 +73,27 @@ func (f *Feed) listen(ctx context.Context) error {
 			continue
 		}
 		lost := false
-		if err := f.knock(ctx, func(err error) bool {
-			lost = errors.Is(err, errSilent)
-			if lost {
-				f.lose(err)
-			}
-			return lost
-		}); err != nil {
+		if err := f.knock(ctx, func(err error) bool { return f.missed(err, &said, &lost) }); err != nil {
 			return err
 		}
 		if lost {
 			return errBack
 		}
 	}
+}
+
+// missed judges a knock that was not answered: a server that says something else meanwhile
+// is not lost, one that refuses it ends the session.
+func (f *Feed) missed(err error, said *uint64, lost *bool) (goOn bool) {
+	if !errors.Is(err, errSilent) {
+		return false
+	}
+	before := *said
+	if *said, _ = f.said(); *said == before {
+		f.lose(err)
+		*lost = true
+	}
+	return true
 }
 
 // said returns how often the server was heard, and how many of those were events.
