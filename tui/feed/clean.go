@@ -11,8 +11,20 @@ import (
 
 func clean(texts ...*string) {
 	for _, s := range texts {
-		*s = termsafe.Line(*s)
+		if !isPlain(*s) {
+			*s = termsafe.Line(*s)
+		}
 	}
+}
+
+// isPlain reports whether s is printable ASCII only, which most texts are.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func cleanVersion(v *dotmesh.Version) { clean(&v.Version, &v.Store) }
