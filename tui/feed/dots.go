@@ -127,7 +127,7 @@ func (d *dots) remove(id dotmesh.DotID) {
 		return
 	}
 	d.forget(e.status.Current)
-	for _, other := range e.others {
+	for _, other := range slices.Clone(e.others) {
 		d.forget(other)
 	}
 	e.gone, d.reordered = true, true
@@ -248,12 +248,14 @@ func (d *dots) replace(status *dotmesh.DotStatus) (differs, moved bool) {
 
 // describe puts in all that is known of a dot.
 func (d *dots) describe(detail *dotmesh.DotDetail) {
+	detail.Branch.Replicas = nil // as in every listing
 	d.replace(&detail.DotStatus)
 	e := d.byID[detail.ID]
 	listed := make(map[dotmesh.BranchID]struct{}, len(detail.All))
 	for i := range detail.All {
 		listed[detail.All[i].ID] = struct{}{}
 		if s := detail.All[i]; s.ID != detail.Current {
+			s.Replicas = nil
 			d.put(e, &s)
 		}
 	}

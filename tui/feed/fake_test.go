@@ -30,6 +30,7 @@ type server struct {
 	grown     chan struct{}   // closed and replaced when something happens
 	fault     error           // of every call
 	mute      bool
+	patient   bool          // calls that a mute server got are answered when it speaks again
 	deaf      bool          // streams say nothing
 	slow      time.Duration // between what Dots saw and its answer
 	latency   time.Duration // of every call
@@ -93,11 +94,14 @@ func (s *server) answer(ctx context.Context, call string) error {
 	fault, mute, latency := s.fault, s.mute, s.latency
 	s.mu.Unlock()
 	time.Sleep(latency)
-	if mute {
-		<-ctx.Done()
-		return dotmesh.Wrap(call, ctx.Err())
+	for mute && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+		s.do(func() { mute = s.mute || !s.patient })
 	}
-	return fault
+	return cmp.Or(dotmesh.Wrap(call, ctx.Err()), fault)
 }
 
 func (s *server) Version(ctx context.Context) (dotmesh.Version, error) {
@@ -252,6 +256,11 @@ func (s *server) do(change func()) {
 func (s *server) happen(e dotmesh.Event) {
 	e.Cursor, e.Time = strconv.Itoa(s.base+len(s.events)), time.Now().UTC()
 	s.events = append(s.events, e)
+	s.wake()
+}
+
+// wake has the streams look for what there is.
+func (s *server) wake() {
 	close(s.grown)
 	s.grown = make(chan struct{})
 }

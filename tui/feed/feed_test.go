@@ -153,14 +153,21 @@ func TestWhateverHappens(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			watch(t, 5, func(t *testing.T, s *server, f *feed.Feed) {
+				s.do(func() { s.patient = true })
 				for i := range 200 {
 					s.do(func() { somethingHappens(s, r, i) })
 					if r.IntN(3) == 0 {
 						time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
 					}
 				}
-				s.do(func() { s.mute, s.fault, s.slow = false, nil, 0 })
+				s.do(func() {
+					s.mute, s.fault, s.slow = false, nil, 0
+					s.wake()
+				})
 				wantLive(t, s, after(t, f, 10*time.Second))
+				if err := f.Check(); err != nil {
+					t.Error(err)
+				}
 			})
 		})
 	}
@@ -198,7 +205,8 @@ func somethingHappens(s *server, r *rand.Rand, i int) {
 		s.slow = time.Duration(r.IntN(400)) * time.Millisecond
 	case what < 23:
 		s.mute = !s.mute
-		if !s.mute {
+		s.wake()
+		if r.IntN(2) == 0 {
 			s.breakStreams()
 		}
 	default:

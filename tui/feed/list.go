@@ -207,7 +207,6 @@ func (f *Feed) askDot(ctx context.Context, id dotmesh.DotID) error {
 			f.inquire(d)
 			return nil
 		}
-		detail.Branch.Replicas = nil // as in every listing
 		f.dots.describe(&detail)
 		f.changed()
 		return nil

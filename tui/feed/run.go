@@ -37,8 +37,8 @@ func (f *Feed) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if errors.Is(err, errBack) {
-			continue // at once: it was lost and waited for already
+		if errors.Is(err, errBack) || errors.Is(err, errDeaf) {
+			continue // at once: it answers
 		}
 		f.lose(err)
 		if time.Since(began) > backoffMax {
