@@ -16,10 +16,10 @@ func TestLogKeepsTheNewest(t *testing.T) {
 		"none":       {0, 0, 0},
 		"a few":      {3, 10, 3},
 		"exactly":    {maxLines, 10, maxLines},
-		"many":       {3*maxLines + 7, 10, maxLines},
-		"long ones":  {maxLines, 4000, maxBytes / (4000 + lineWeighs)},
-		"more bytes": {3 * maxLines, 4000, maxBytes / (4000 + lineWeighs)},
-		"too long":   {maxLines, 10_000, maxBytes / (maxText + lineWeighs)},
+		"many":       {2*maxLines + 7, 10, maxLines},
+		"long ones":  {maxLines / 3, 4000, maxBytes / (4000 + lineWeighs)},
+		"more bytes": {maxLines + 5, 4000, maxBytes / (4000 + lineWeighs)},
+		"too long":   {maxLines / 4, 10_000, maxBytes / (maxText + lineWeighs)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLog()
