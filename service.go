@@ -200,14 +200,18 @@ type DotDetail struct {
 // BranchStatus is a branch and what is known of it now.
 type BranchStatus struct {
 	Branch
-	Current    bool        `json:"current,omitempty"`
-	Origin     *ForkPoint  `json:"origin,omitempty"` // nil: the dot began here
-	MasterName Name        `json:"master_name"`
-	Size       int64       `json:"size"`  // bytes reached from its head
-	Dirty      Bytes       `json:"dirty"` // bytes that are not in HEAD
-	Mounted    bool        `json:"mounted,omitempty"`
-	Containers []Container `json:"containers,omitempty"`
-	Replicas   []Replica   `json:"replicas,omitempty"` // only in Dot and Status
+	Current    bool       `json:"current,omitempty"`
+	Origin     *ForkPoint `json:"origin,omitempty"` // nil: the dot began here
+	MasterName Name       `json:"master_name"`
+	Size       int64      `json:"size"`  // bytes reached from its head
+	Dirty      Bytes      `json:"dirty"` // bytes that are not in HEAD
+	// Missing is how many of the line's commits the node furthest behind has yet to fetch, as
+	// far as the registry keeps them, and Behind the age of the oldest one.
+	Missing    int           `json:"missing,omitempty"`
+	Behind     time.Duration `json:"behind,omitempty"`
+	Mounted    bool          `json:"mounted,omitempty"`
+	Containers []Container   `json:"containers,omitempty"`
+	Replicas   []Replica     `json:"replicas,omitempty"` // only in Dot and Status
 }
 
 // ForkPoint is where a branch was forked from another one, which may be deleted by now. The

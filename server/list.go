@@ -102,6 +102,9 @@ func (n *Node) branchStatus(d *dotmesh.Dot, b *dotmesh.Branch) dotmesh.BranchSta
 		Branch: copyOfBranch(*b), Current: b.ID == d.Current, Origin: n.view.forkPoint(b), MasterName: n.view.nodeName(b.Pointer.Master),
 		Size: figures.Size, Dirty: figures.Dirty, Mounted: n.stats.watched(b.ID),
 	}
+	if missing, since := n.view.lag(b); missing > 0 {
+		status.Missing, status.Behind = missing, max(0, n.now().Sub(since))
+	}
 	for _, holder := range n.view.holders(b.ID) {
 		status.Containers = append(status.Containers, dotmesh.Container{ID: holder, Name: holder})
 	}

@@ -47,6 +47,9 @@ func TestANodeThatIsAwayIsBehind(t *testing.T) {
 	w.later.Store(int64(time.Hour))
 	b, err := w.Status(t.Context(), dotmesh.StatusRequest{Dot: shop})
 	w.must(err)
+	if b.Missing != 2 || b.Behind < time.Hour {
+		t.Errorf("the branch is %d commits and %s behind", b.Missing, b.Behind)
+	}
 	for _, r := range b.Replicas {
 		away := r.Node == two.ID
 		if away && (len(r.Missing) != 2 || r.Missing[1] != b.Pointer.Tip || r.Behind < time.Hour || r.Behind > 2*time.Hour) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/server/plan"
@@ -648,6 +649,28 @@ func (v *view) holds(node dotmesh.NodeID, c *dotmesh.Commit) bool {
 	defer v.mu.RUnlock()
 	p, ok := v.positions[positionKey{node, c.Line}]
 	return ok && p.Seq >= c.Seq
+}
+
+// lag returns how many commits of a branch's line the node furthest behind has yet to tell
+// that it holds, and when the oldest of them was made.
+func (v *view) lag(b *dotmesh.Branch) (missing int, since time.Time) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	s := v.lines[b.Pointer.Line]
+	if s == nil || len(v.nodes) < 2 {
+		return 0, since
+	}
+	for node := range v.nodes {
+		if node == b.Pointer.Master {
+			continue
+		}
+		held := v.positions[positionKey{node, b.Pointer.Line}].Seq
+		first, _ := slices.BinarySearchFunc(s.commits, held+1, func(c dotmesh.Commit, seq uint64) int { return cmp.Compare(c.Seq, seq) })
+		if n := len(s.commits) - first; n > missing {
+			missing, since = n, s.commits[first].Time
+		}
+	}
+	return missing, since
 }
 
 // identity returns the cluster's record, nil if there is none, and the cursor.

@@ -85,6 +85,14 @@ func (c *Cluster) branchStatus(b *branch) dotmesh.BranchStatus {
 		Branch: copyBranch(b.Branch), Current: b.ID == b.dot.Current, Origin: b.origin(),
 		MasterName: c.node(b.Pointer.Master).Name, Size: b.data.bytes(), Dirty: b.dirty,
 	}
+	for _, n := range c.nodes {
+		if !c.keeps(n, b) || n.ID == b.Pointer.Master {
+			continue
+		}
+		if missing, behind := c.missing(n, b); len(missing) > status.Missing {
+			status.Missing, status.Behind = len(missing), behind
+		}
+	}
 	for _, a := range b.used {
 		status.Mounted = true
 		status.Containers = append(status.Containers, a.holders...)
