@@ -83,7 +83,7 @@ var rules = []rule{
 		why:  "a door holds no rules: it asks the Service",
 	},
 	{
-		room: "tui/...", may: open("charm.land/...", "github.com/charmbracelet/x/..."), leave: []string{"net/http", "os/exec"},
+		room: "tui/...", may: open("charm.land/...", "github.com/charmbracelet/x/...", "github.com/charmbracelet/colorprofile/...", "github.com/aymanbagabas/go-udiff/..."), leave: []string{"net/http", "os/exec"},
 		shun: []string{"server", "zfs/...", "btrfs/...", "etcdstate/..."},
 		why:  "a fake Service drives the whole program, so every screen can be tested",
 	},

@@ -1,0 +1,593 @@
+package tui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"dotmesh.io/dotmesh"
+)
+
+// target is a branch that something is done to.
+type target struct {
+	dot    dotmesh.DotName
+	branch dotmesh.Name
+}
+
+func (t target) String() string { return t.dot.String() + "@" + string(t.branch) }
+
+// flags are dm's for it.
+func (t target) flags() []string {
+	return []string{"--dot", t.dot.String(), "--branch", string(t.branch)}
+}
+
+// targets are the branches that a key is for: the marked ones, else the one under the cursor.
+func (b *browse) targets() (all []target) {
+	d := b.dot()
+	switch {
+	case d == nil:
+		return nil
+	case b.focus == paneDots && len(b.dots.Marked()) > 0:
+		for _, id := range b.dots.Marked() {
+			if d := b.byID[id]; d != nil {
+				all = append(all, target{d.Name, d.Branch.Name})
+			}
+		}
+		return all
+	case b.focus == paneBranches && len(b.branches.Marked()) > 0 && b.detail() != nil:
+		for _, id := range b.branches.Marked() {
+			if at := pickBranch(b.detail().All, id); at != nil {
+				all = append(all, target{d.Name, at.Name})
+			}
+		}
+		return all
+	case b.focus == paneDots:
+		return []target{{d.Name, d.Branch.Name}}
+	}
+	if at := b.branchAt(); at != nil {
+		return []target{{d.Name, at.Name}}
+	}
+	return nil
+}
+
+// nothing is said where a key has nothing to act on.
+func (u *ui) nothing(what string) tea.Cmd { return u.say("put the cursor on " + what + " first") }
+
+// named lists what is acted on, as much as people read.
+func named[T fmt.Stringer](all []T) string {
+	const most = 4
+	var names []string
+	for _, t := range all[:min(len(all), most)] {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ") + more(max(len(all)-most, 0))
+}
+
+// stillThere is why a form about a branch cannot go on: its dot is gone, or not the one that
+// had the name when the form was opened.
+func stillThere(id dotmesh.DotID, name dotmesh.DotName) func(*ui) string {
+	return func(u *ui) string {
+		if d := u.browse.byID[id]; d == nil || d.Name != name {
+			return name.String() + " is not there any more; esc closes this"
+		}
+		return ""
+	}
+}
+
+// commit makes commits of what is marked or under the cursor.
+func (u *ui) commit() tea.Cmd {
+	all := u.browse.targets()
+	if len(all) == 0 {
+		return u.nothing("a dot")
+	}
+	f := &form{
+		heading: "Commit " + named(all), do: "Commit",
+		about:  []string{u.dirtyOf(all)},
+		fields: []*field{newField("message", "", nil), newField("metadata", "", checkMetadata)},
+		command: func(v []string) []string {
+			args := append([]string{"commit"}, all[0].flags()...)
+			args = append(args, "-m", v[0])
+			pairs, _ := parseMetadata(v[1])
+			for k, value := range pairs {
+				args = append(args, "--metadata", k+"="+value)
+			}
+			return args
+		},
+	}
+	f.submit = func(v []string) tea.Cmd {
+		metadata, _ := parseMetadata(v[1]) // it was judged
+		return callEach(u, "commit", "committed", all, func(ctx context.Context, s dotmesh.Service, t target) error {
+			_, err := s.Commit(ctx, dotmesh.CommitRequest{
+				Dot: t.dot, Branch: t.branch, Message: v[0], Metadata: metadata, ID: dotmesh.CommitID{UUID: dotmesh.NewUUID()},
+			})
+			return err
+		})
+	}
+	return u.openForm(f)
+}
+
+// dirtyOf says what a commit would hold.
+func (u *ui) dirtyOf(all []target) string {
+	if len(all) > 1 {
+		return "A commit of each of " + plural(len(all), "branch", "branches") + "."
+	}
+	at := u.browse.branchAt()
+	if at == nil || at.Dirty.AsOf.IsZero() {
+		return "Nobody has measured yet how much is in no commit."
+	}
+	return dirty(at.Dirty) + " in no commit, as of " + when(at.Dirty.AsOf, u.o.Now()) + "."
+}
+
+// parseMetadata reads "key=value, key=value".
+func parseMetadata(text string) (map[string]string, error) {
+	pairs := map[string]string{}
+	for _, pair := range strings.Split(text, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		k, v, ok := strings.Cut(pair, "=")
+		if k = strings.TrimSpace(k); !ok || k == "" {
+			return nil, dotmesh.E("tui.metadata", dotmesh.Invalid, "write metadata as key=value, key=value")
+		}
+		pairs[k] = strings.TrimSpace(v)
+	}
+	return pairs, nil
+}
+
+func checkMetadata(text string) error {
+	_, err := parseMetadata(text)
+	return err
+}
+
+// initDot makes a dot.
+func (u *ui) initDot() tea.Cmd {
+	return u.openForm(&form{
+		heading: "New dot", do: "Make it", about: []string{"A dot begins empty, with one branch and one commit."},
+		fields:  []*field{newField("name", "", func(s string) error { _, err := dotmesh.ParseDotName(s); return err })},
+		command: func(v []string) []string { return []string{"init", v[0]} },
+		submit: func(v []string) tea.Cmd {
+			return u.call("init "+v[0], func(ctx context.Context, s dotmesh.Service) (string, error) {
+				name, err := dotmesh.ParseDotName(v[0])
+				if err != nil {
+					return "", err
+				}
+				_, err = s.CreateDot(ctx, dotmesh.CreateDot{Dot: name, Request: dotmesh.NewUUID()})
+				return "made " + name.String(), err
+			})
+		},
+	})
+}
+
+func checkName(s string) error {
+	_, err := dotmesh.ParseName(s)
+	return err
+}
+
+// branch makes a branch from the commit under the cursor, or from a branch's HEAD.
+func (u *ui) branch() tea.Cmd {
+	d, at := u.browse.dot(), u.browse.branchAt()
+	if d == nil || at == nil {
+		return u.nothing("a branch or commit")
+	}
+	from := dotmesh.CommitRef{Dot: d.Name, Branch: at.Name}
+	of := "the newest commit of " + string(at.Name)
+	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits {
+		from.Ref = c.ID.String()
+		of = short(c.ID) + ", " + firstLine(c.Message)
+	}
+	return u.openForm(&form{
+		heading: "New branch of " + d.Name.String(), do: "Branch", about: []string{"From " + of + ". No bytes are copied."},
+		fields: []*field{newField("name", "", checkName), newChoice("check it out", "no", "yes")},
+		gone:   stillThere(d.ID, d.Name),
+		command: func(v []string) []string {
+			return []string{"checkout", "-b", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
+		},
+		submit: func(v []string) tea.Cmd {
+			return u.call("branch "+v[0], func(ctx context.Context, s dotmesh.Service) (string, error) {
+				from.Request = dotmesh.NewUUID()
+				made, err := s.CreateBranch(ctx, dotmesh.CreateBranch{From: from, Name: dotmesh.Name(v[0])})
+				if err != nil || v[1] == "no" {
+					return "made branch " + v[0], err
+				}
+				_, err = s.Checkout(ctx, dotmesh.BranchRequest{Dot: from.Dot, Branch: made.Name, Request: dotmesh.NewUUID()})
+				return "made branch " + v[0] + " and checked it out", err
+			})
+		},
+	})
+}
+
+// checkout makes the branch under the cursor the dot's current one.
+func (u *ui) checkout() tea.Cmd {
+	d, at := u.browse.dot(), u.browse.branchAt()
+	if d == nil || at == nil {
+		return u.nothing("a branch")
+	}
+	about := []string{"Volumes that follow " + d.Name.String() + " show " + string(at.Name) + " from then on."}
+	if used := users(d.Branch.Containers); used != "" {
+		about = append(about, "In use by "+used+".")
+	}
+	return u.openForm(&form{
+		heading: "Check out " + string(at.Name), do: "Check out", about: about, gone: stillThere(d.ID, d.Name),
+		command: func([]string) []string { return []string{"checkout", string(at.Name), "--dot", d.Name.String()} },
+		submit: func([]string) tea.Cmd {
+			return u.call("checkout "+string(at.Name), func(ctx context.Context, s dotmesh.Service) (string, error) {
+				_, err := s.Checkout(ctx, dotmesh.BranchRequest{Dot: d.Name, Branch: at.Name, Request: dotmesh.NewUUID()})
+				return "checked out " + string(at.Name), err
+			})
+		},
+	})
+}
+
+// reset goes back to the commit under the cursor.
+func (u *ui) reset() tea.Cmd {
+	d, at, c := u.browse.dot(), u.browse.branchAt(), u.browse.commitAt()
+	if d == nil || at == nil || c == nil {
+		return u.nothing("a commit")
+	}
+	if at.Stash != nil {
+		return u.say("a stash stays as it is; b makes a branch from it")
+	}
+	about := []string{"Back to " + short(c.ID) + ", " + firstLine(c.Message) + "."}
+	about = append(about, u.dropped(at, c.ID)...)
+	t := target{d.Name, at.Name}
+	return u.openForm(&form{
+		heading: "Reset " + t.String(), do: "Reset", about: about, gone: stillThere(d.ID, d.Name),
+		command: func([]string) []string { return append([]string{"reset", c.ID.String()}, t.flags()...) },
+		submit: func([]string) tea.Cmd {
+			return u.call("reset "+t.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
+				changed, err := s.Reset(ctx, dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{
+					Dot: t.dot, Branch: t.branch, Ref: c.ID.String(), Request: dotmesh.NewUUID(),
+				}})
+				return "reset " + t.String() + keptIn(changed), err
+			})
+		},
+	})
+}
+
+// dropped says what a reset to a commit takes off a branch, and where it goes.
+func (u *ui) dropped(at *dotmesh.BranchStatus, to dotmesh.CommitID) []string {
+	var off []string
+	for i := range u.browse.log.commits {
+		c := &u.browse.log.commits[i]
+		if c.ID == to {
+			break
+		}
+		off = append(off, short(c.ID)+" "+firstLine(c.Message))
+	}
+	lines := []string{"Off the branch: " + plural(len(off), "commit", "commits") + ", and " + dirty(at.Dirty) + " in no commit."}
+	for i, line := range off {
+		if i == 5 {
+			lines = append(lines, "  … and "+count(len(off)-5)+" more")
+			break
+		}
+		lines = append(lines, "  "+line)
+	}
+	return append(lines, "A stash keeps all of it for 30 days; z brings it back.")
+}
+
+func keptIn(c dotmesh.Changed) string {
+	if c.Stash == nil {
+		return "; nothing was dropped"
+	}
+	return "; " + string(c.Stash.Name) + " keeps what was dropped, z undoes"
+}
+
+// discard drops what is in no commit.
+func (u *ui) discard() tea.Cmd {
+	all := u.browse.targets()
+	if len(all) == 0 {
+		return u.nothing("a dot or branch")
+	}
+	return u.openForm(&form{
+		heading: "Discard what is in no commit", do: "Discard",
+		about:   []string{named(all) + " go back to their newest commits.", "Stashes keep what is dropped for 30 days; z brings it back."},
+		command: func([]string) []string { return append([]string{"discard"}, all[0].flags()...) },
+		submit: func([]string) tea.Cmd {
+			return callEach(u, "discard", "discarded", all, func(ctx context.Context, s dotmesh.Service, t target) error {
+				_, err := s.Discard(ctx, dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: t.dot, Branch: t.branch, Request: dotmesh.NewUUID()}})
+				return err
+			})
+		},
+	})
+}
+
+// undo reverses the newest operation of the dot under the cursor; among the operations, the
+// one under the cursor.
+func (u *ui) undo() tea.Cmd {
+	if u.at == atOps {
+		return u.screens[atOps].(*ops).undo()
+	}
+	d := u.browse.dot()
+	if d == nil {
+		return u.nothing("a dot")
+	}
+	return u.undoOp(d.Name, 0)
+}
+
+// undoOp undoes at once: an undo can be undone.
+func (u *ui) undoOp(dot dotmesh.DotName, n uint64) tea.Cmd {
+	return u.call("undo on "+dot.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
+		undone, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: dot, N: n, Request: dotmesh.NewUUID()})
+		return "undid " + string(undone.Op.Verb) + " " + string(undone.Op.Name) + " of " + dot.String() + "; z undoes that", err
+	})
+}
+
+// delete deletes what the cursor is on, or what is marked. The name has to be typed.
+func (u *ui) delete() tea.Cmd {
+	switch u.browse.focus {
+	case paneCommits:
+		return u.deleteCommit()
+	case paneBranches:
+		return u.deleteBranches()
+	}
+	return u.deleteDots()
+}
+
+func (u *ui) deleteDots() tea.Cmd {
+	b := u.browse
+	ids := b.dots.Marked()
+	if len(ids) == 0 {
+		if d := b.dot(); d != nil {
+			ids = []dotmesh.DotID{d.ID}
+		}
+	}
+	var all []dotmesh.DotName
+	about := []string{}
+	for _, id := range ids {
+		if d := b.byID[id]; d != nil {
+			all = append(all, d.Name)
+			about = append(about, d.Name.String()+": "+plural(d.Branches, "branch", "branches")+", "+
+				plural(int(d.Branch.Pointer.Count), "commit", "commits")+", "+sizeOf(&d.Branch)+", "+dirty(d.Branch.Dirty)+" in no commit"+usedBy(d.Branch.Containers))
+		}
+	}
+	if len(all) == 0 {
+		return u.nothing("a dot")
+	}
+	if len(about) > 6 {
+		about = append(about[:6], "… and "+count(len(all)-6)+" more")
+	}
+	typed := all[0].String()
+	if len(all) > 1 {
+		typed = "delete " + strconv.Itoa(len(all)) + " dots"
+	}
+	return u.openForm(&form{
+		heading: "Delete " + plural(len(all), "dot", "dots"), do: "Delete", typed: typed,
+		about:   append(about, "The data are kept until retention ends; until then z brings a dot back."),
+		gone:    goneDots(ids, all),
+		command: func([]string) []string { return []string{"dot", "delete", all[0].String()} },
+		submit: func([]string) tea.Cmd {
+			return callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
+				return s.DeleteDot(ctx, dotmesh.DeleteDot{Dot: name, Request: dotmesh.NewUUID()})
+			})
+		},
+	})
+}
+
+// goneDots is stillThere of each.
+func goneDots(ids []dotmesh.DotID, names []dotmesh.DotName) func(*ui) string {
+	return func(u *ui) string {
+		for i, id := range ids {
+			if why := stillThere(id, names[i])(u); why != "" {
+				return why
+			}
+		}
+		return ""
+	}
+}
+
+func usedBy(all []dotmesh.Container) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return ", in use by " + users(all)
+}
+
+func (u *ui) deleteBranches() tea.Cmd {
+	d := u.browse.dot()
+	all := u.browse.targets()
+	if d == nil || len(all) == 0 {
+		return u.nothing("a branch")
+	}
+	typed := string(all[0].branch)
+	if len(all) > 1 {
+		typed = "delete " + strconv.Itoa(len(all)) + " branches"
+	}
+	return u.openForm(&form{
+		heading: "Delete " + plural(len(all), "branch", "branches") + " of " + d.Name.String(), do: "Delete", typed: typed,
+		about: []string{named(all), "The data are kept until retention ends; until then z brings a branch back."},
+		gone:  stillThere(d.ID, d.Name),
+		command: func([]string) []string {
+			return []string{"branch", "-d", string(all[0].branch), "--dot", all[0].dot.String()}
+		},
+		submit: func([]string) tea.Cmd {
+			return callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, t target) error {
+				return s.DeleteBranch(ctx, dotmesh.BranchRequest{Dot: t.dot, Branch: t.branch, Request: dotmesh.NewUUID()})
+			})
+		},
+	})
+}
+
+func (u *ui) deleteCommit() tea.Cmd {
+	d, at, c := u.browse.dot(), u.browse.branchAt(), u.browse.commitAt()
+	if d == nil || at == nil || c == nil {
+		return u.nothing("a commit")
+	}
+	t := target{d.Name, at.Name}
+	return u.openForm(&form{
+		heading: "Delete a commit of " + t.String(), do: "Delete", typed: short(c.ID), gone: stillThere(d.ID, d.Name),
+		about:   []string{short(c.ID) + ", " + firstLine(c.Message), "It goes from the branch's history; until retention ends z brings it back."},
+		command: func([]string) []string { return append([]string{"commit", "delete", c.ID.String()}, t.flags()...) },
+		submit: func([]string) tea.Cmd {
+			return u.call("delete "+short(c.ID), func(ctx context.Context, s dotmesh.Service) (string, error) {
+				return "deleted " + short(c.ID), s.DeleteCommit(ctx, dotmesh.CommitRef{
+					Dot: t.dot, Branch: t.branch, Ref: c.ID.String(), Request: dotmesh.NewUUID(),
+				})
+			})
+		},
+	})
+}
+
+// move lets one choose the node that becomes the master of what is marked.
+func (u *ui) move() tea.Cmd {
+	all := u.browse.targets()
+	if len(all) == 0 {
+		return u.nothing("a dot or branch")
+	}
+	return u.chooseNode("Move "+named(all)+" to", func(n *dotmesh.NodeStatus) tea.Cmd {
+		name := string(n.Name)
+		return u.openForm(&form{
+			heading: "Move " + named(all), do: "Move",
+			about: []string{
+				"To " + name + ", with the consent of the master now. What is in use is refused, and says who uses it.",
+				"The newest increment goes over; until " + name + " takes it, x in Transfers leaves it where it is.",
+			},
+			command: func([]string) []string { return []string{"move", all[0].String(), name} },
+			submit: func([]string) tea.Cmd {
+				return callEach(u, "move", "on its way to "+name+":", all, func(ctx context.Context, s dotmesh.Service, t target) error {
+					_, err := s.Move(ctx, dotmesh.MoveRequest{Dot: t.dot, Branch: t.branch, Node: name, Request: dotmesh.NewUUID()})
+					return err
+				})
+			},
+		})
+	})
+}
+
+// chooseNode opens a menu of the nodes, with how much room they have and how far behind
+// they are.
+func (u *ui) chooseNode(heading string, then func(*dotmesh.NodeStatus) tea.Cmd) tea.Cmd {
+	m := &menu{heading: heading, empty: "no node is known"}
+	for i := range u.pic.Nodes {
+		n := u.pic.Nodes[i]
+		detail := size(n.Pool.Free) + " free, lag " + lag(n.Missing, n.Behind)
+		if !n.Alive {
+			detail = "! silent"
+		}
+		m.all = append(m.all, choice{text: string(n.Name), detail: detail, run: func(*ui) tea.Cmd { return then(&n) }})
+	}
+	return u.openMenu(m)
+}
+
+// takeover makes a node the master without the old one.
+func (u *ui) takeover() tea.Cmd {
+	d, at := u.browse.dot(), u.browse.branchAt()
+	if d == nil || at == nil || at.Stash != nil {
+		return u.nothing("a branch that is no stash")
+	}
+	t := target{d.Name, at.Name}
+	p := at.Pointer
+	return u.chooseNode("Take over "+t.String()+" on", func(n *dotmesh.NodeStatus) tea.Cmd {
+		return u.openForm(&form{
+			heading: "Take over " + t.String(), do: "Take over", typed: t.dot.String(), gone: stillThere(d.ID, d.Name),
+			about: []string{
+				string(n.Name) + " becomes the master; " + masterName(at) + " is not asked. This is for when that will not come back.",
+				"Commits are kept. What only the old master has in no commit (last known: " + dirty(at.Dirty) + ") is not on the new one; it becomes a stash if the old one returns.",
+			},
+			command: func([]string) []string {
+				return []string{"move", t.String(), string(n.Name), "--force", "--epoch", strconv.FormatUint(p.Epoch, 10)}
+			},
+			submit: func([]string) tea.Cmd {
+				return u.call("take over "+t.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
+					_, err := s.Takeover(ctx, dotmesh.TakeoverRequest{
+						Dot: t.dot, Branch: t.branch, Node: n.ID, Epoch: p.Epoch, Tip: p.Tip, Request: dotmesh.NewUUID(),
+					})
+					return string(n.Name) + " is the master of " + t.String() + " now", err
+				})
+			},
+		})
+	})
+}
+
+// dotSettings changes what a dot's nodes do by themselves.
+func (u *ui) dotSettings() tea.Cmd {
+	d := u.browse.dot()
+	if d == nil {
+		return u.nothing("a dot")
+	}
+	replicas, often, expires := orAll(d.Replicas), d.RPO.String(), d.Expires.String()
+	return u.openForm(&form{
+		heading: "Settings of " + d.Name.String(), do: "Set", gone: stillThere(d.ID, d.Name),
+		about: []string{"replicas: which nodes keep the commits; rpo: how often a commit is made by itself, 0s for never; expires: how long stashes are kept, 0s for the usual time."},
+		fields: []*field{
+			newField("replicas", replicas, nil), newField("rpo", often, checkDuration), newField("expires", expires, checkDuration),
+		},
+		command: func(v []string) []string {
+			return []string{"dot", "set", d.Name.String(), "replicas=" + v[0], "rpo=" + v[1], "expires=" + v[2]}
+		},
+		submit: func(v []string) tea.Cmd {
+			return u.call("set "+d.Name.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
+				return "set " + d.Name.String(), setDot(ctx, s, d, v)
+			})
+		},
+	})
+}
+
+// setDot changes what differs from d and nothing else.
+func setDot(ctx context.Context, s dotmesh.Service, d *dotmesh.DotStatus, v []string) error {
+	r := dotmesh.SetDot{Dot: d.Name}
+	if v[0] != orAll(d.Replicas) {
+		r.Replicas = &v[0]
+	}
+	for i, was := range []time.Duration{d.RPO, d.Expires} {
+		now, err := time.ParseDuration(v[i+1])
+		if err != nil {
+			return err
+		}
+		if now != was {
+			*[]**time.Duration{&r.RPO, &r.Expires}[i] = &now
+		}
+	}
+	_, err := s.SetDot(ctx, r)
+	return err
+}
+
+func checkDuration(text string) error {
+	if d, err := time.ParseDuration(text); err != nil || d < 0 {
+		return dotmesh.E("tui.duration", dotmesh.Invalid, "write a duration as 5s, 10m or 24h; 0s for none")
+	}
+	return nil
+}
+
+// filter asks what to show.
+func (u *ui) filter() tea.Cmd {
+	s := u.shown()
+	f := &filterLine{screen: s, before: s.filtered(), input: newField("", s.filtered(), nil)}
+	f.input.input.Focus()
+	return u.ask(f)
+}
+
+// commandLine is a dm command line as a shell takes it.
+func (u *ui) commandLine(args []string) string {
+	if u.o.Command == nil {
+		return ""
+	}
+	line, err := u.o.Command(args)
+	if err != nil {
+		return ""
+	}
+	return line
+}
+
+// showCommand shows and copies the dm command that shows what is chosen.
+func (u *ui) showCommand() tea.Cmd {
+	d, at := u.browse.dot(), u.browse.branchAt()
+	if d == nil {
+		return u.nothing("a dot")
+	}
+	args := []string{"dot", "show", d.Name.String()}
+	if u.browse.focus > paneDots && at != nil {
+		args = append([]string{"log"}, target{d.Name, at.Name}.flags()...)
+	}
+	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits && !c.Parent.IsZero() {
+		args = append([]string{"diff", c.Parent.String(), c.ID.String()}, target{d.Name, at.Name}.flags()...)
+	}
+	line := u.commandLine(args)
+	if line == "" {
+		return u.say("dm has no command for this")
+	}
+	return tea.Batch(tea.SetClipboard(line), u.say("copied: "+line))
+}

@@ -1,0 +1,606 @@
+package tui
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/termsafe"
+	"dotmesh.io/dotmesh/tui/feed"
+	"dotmesh.io/dotmesh/tui/filter"
+	"dotmesh.io/dotmesh/tui/table"
+)
+
+// The panes of the browser, from left to right.
+const (
+	paneDots = iota
+	paneBranches
+	paneCommits
+)
+
+const (
+	wide      = 120 // from here on all panes are seen at once
+	pageSize  = 200 // commits that are asked for at once
+	pageAhead = 50  // and this long before the cursor needs them
+	diffRest  = 150 * time.Millisecond
+	maxFiles  = 1000 // of a diff that is shown by the way
+)
+
+// browse is the tree of dots, branches and commits.
+type browse struct {
+	u             *ui
+	width, height int
+	focus         int
+	dots          *table.Table[dotmesh.DotID]
+	branches      *table.Table[dotmesh.BranchID]
+	commits       *table.Table[dotmesh.CommitID]
+
+	taken   []*dotmesh.DotStatus // of the last picture
+	byID    map[dotmesh.DotID]*dotmesh.DotStatus
+	wanted  *filter.Filter
+	typed   string   // the filter as typed
+	columns []column // of the dots
+	column  int      // the dots are sorted by
+	reverse bool
+
+	known   map[dotmesh.DotID]*knownDot
+	stashes bool // unfolded
+	log     history
+	diff    diffstat
+}
+
+// knownDot is a dot's branches, and how often the dot had changed when they were read.
+type knownDot struct {
+	as      uint64
+	read    bool
+	detail  dotmesh.DotDetail
+	reading bool
+}
+
+// history is the part of a branch's commits that has been read, newest first.
+type history struct {
+	branch  dotmesh.BranchID
+	tip     dotmesh.CommitID
+	commits []dotmesh.Commit
+	more    bool
+	reading bool
+}
+
+// diffstat is what a commit changed.
+type diffstat struct {
+	commit dotmesh.CommitID
+	files  []dotmesh.FileChange
+	more   bool
+	err    error
+	ready  bool
+}
+
+func newBrowse(u *ui) *browse {
+	b := &browse{u: u, known: map[dotmesh.DotID]*knownDot{}, byID: map[dotmesh.DotID]*dotmesh.DotStatus{}}
+	b.columns = chosenColumns(u.o.Settings.Columns)
+	b.dots = table.New[dotmesh.DotID](tableColumns(b.columns)...)
+	b.branches = table.New[dotmesh.BranchID](branchColumns()...)
+	b.commits = table.New[dotmesh.CommitID](commitColumns()...)
+	return b
+}
+
+// isWide reports whether all panes are seen.
+func (b *browse) isWide() bool { return b.width >= wide }
+
+// resize implements screen.
+func (b *browse) resize(width, height int) {
+	b.width, b.height = width, height
+	look := b.u.tableLook()
+	b.dots.SetLook(look)
+	b.branches.SetLook(look)
+	b.commits.SetLook(look)
+	a := b.areas()
+	b.dots.SetSize(a.dots.w, a.dots.h-1)
+	b.branches.SetSize(a.branches.w, a.branches.h-1)
+	b.commits.SetSize(a.commits.w, a.commits.h-1)
+	b.refocus()
+}
+
+// area is a part of the screen.
+type area struct{ w, h int }
+
+// areas are the parts of the browser. Where there is no room for all, the one with the
+// focus has all of the width.
+type areas struct{ dots, branches, commits, detail area }
+
+func (b *browse) areas() areas {
+	return splitBrowse(b.width, b.height)
+}
+
+// splitBrowse divides a screen. The panes are one cell apart.
+func splitBrowse(width, height int) areas {
+	if width < wide {
+		detail := 0
+		if height >= 20 {
+			detail = 6
+		}
+		all := area{width, height - detail}
+		return areas{all, all, all, area{width, detail}}
+	}
+	dots := width * 2 / 5
+	rest := width - dots - 1
+	branches := max(rest*2/5, 28)
+	detail := max(height/3, 6)
+	return areas{
+		dots:     area{dots, height},
+		branches: area{branches, height - detail},
+		commits:  area{rest - branches - 1, height - detail},
+		detail:   area{rest, detail},
+	}
+}
+
+func (b *browse) refocus() {
+	b.dots.SetFocus(b.focus == paneDots)
+	b.branches.SetFocus(b.focus == paneBranches)
+	b.commits.SetFocus(b.focus == paneCommits)
+}
+
+// take implements screen.
+func (b *browse) take(p *feed.Picture) tea.Cmd {
+	if !sameSlice(b.taken, p.Dots) {
+		b.taken = p.Dots
+		clear(b.byID)
+		for _, d := range p.Dots {
+			b.byID[d.ID] = d
+		}
+		b.arrange()
+	}
+	if b.u.at != atBrowse {
+		return nil // what belongs to the cursor is read when somebody looks
+	}
+	return b.moved()
+}
+
+// sameSlice reports whether two slices are one and the same, which the feed hands out as
+// long as nothing in it has changed.
+func sameSlice[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// arrange shows the dots that match, in order. While keys are pressed the rows that are
+// there stay where they are.
+func (b *browse) arrange() {
+	var shown []*dotmesh.DotStatus
+	for _, d := range b.u.pic.Dots {
+		if b.wanted.Match(func(field string) string { return dotField(d, field) }) {
+			shown = append(shown, d)
+		}
+	}
+	if b.column > 0 { // they come by name
+		slices.SortStableFunc(shown, b.columns[b.column].compare)
+	}
+	if b.reverse {
+		slices.Reverse(shown)
+	}
+	ids := make([]dotmesh.DotID, len(shown))
+	for i, d := range shown {
+		ids[i] = d.ID
+	}
+	if b.column > 0 && !b.u.resting() {
+		ids = keepOrder(b.dots.Rows(), ids)
+	}
+	b.dots.SetRows(ids)
+}
+
+// keepOrder returns the ids of next in the order that they have in before; new ones come last.
+func keepOrder[K comparable](before, next []K) []K {
+	there := make(map[K]bool, len(next))
+	for _, k := range next {
+		there[k] = true
+	}
+	kept := make([]K, 0, len(next))
+	for _, k := range before {
+		if there[k] {
+			kept = append(kept, k)
+			delete(there, k)
+		}
+	}
+	for _, k := range next {
+		if there[k] {
+			kept = append(kept, k)
+		}
+	}
+	return kept
+}
+
+// enter implements screen.
+func (b *browse) enter() tea.Cmd {
+	for _, k := range b.known {
+		k.read = false // read anew
+	}
+	return b.moved()
+}
+
+// moved implements screen: it reads what belongs to what the cursors are on.
+func (b *browse) moved() tea.Cmd {
+	b.branches.SetRows(b.branchRows())
+	cmds := []tea.Cmd{b.readDot(), b.readLog()}
+	b.commits.SetRows(b.commitRows())
+	return tea.Batch(append(cmds, b.readOlder(), b.readDiff())...)
+}
+
+// dot is the one under the cursor, nil if there is none.
+func (b *browse) dot() *dotmesh.DotStatus {
+	id, ok := b.dots.Cursor()
+	if !ok {
+		return nil
+	}
+	return b.byID[id]
+}
+
+// detail is what is known of the dot under the cursor, nil until it has been read.
+func (b *browse) detail() *dotmesh.DotDetail {
+	d := b.dot()
+	if d == nil {
+		return nil
+	}
+	if k := b.known[d.ID]; k != nil && !k.detail.ID.IsZero() {
+		return &k.detail
+	}
+	return nil
+}
+
+// readDot reads the branches of the dot under the cursor, unless they are known as it is now.
+func (b *browse) readDot() tea.Cmd {
+	d := b.dot()
+	if d == nil {
+		return nil
+	}
+	k := b.known[d.ID]
+	if k == nil {
+		if len(b.known) > 100 {
+			clear(b.known)
+		}
+		k = &knownDot{}
+		b.known[d.ID] = k
+	}
+	changes := b.u.feed.Changes(d.ID)
+	if k.reading || k.read && k.as == changes {
+		return nil
+	}
+	k.reading = true
+	name := d.Name
+	return fetch(b.u, restTime, func(ctx context.Context, s dotmesh.Service) (dotmesh.DotDetail, error) {
+		return s.Dot(ctx, name)
+	}, func(u *ui, detail dotmesh.DotDetail, err error) tea.Cmd {
+		k.reading, k.read, k.as = false, true, changes
+		switch {
+		case err == nil:
+			cleanDetail(&detail)
+			k.detail = detail
+		case dotmesh.KindOf(err) != dotmesh.NotFound: // it is gone, and the picture will say so
+			u.fault("show "+name.String(), err)
+		}
+		return b.moved()
+	})
+}
+
+// branchOf is the branch under the cursor: the current one until branches are known.
+func (b *browse) branchAt() *dotmesh.BranchStatus {
+	d := b.dot()
+	if d == nil {
+		return nil
+	}
+	detail := b.detail()
+	if detail == nil {
+		return &d.Branch
+	}
+	id, _ := b.branches.Cursor()
+	for i := range detail.All {
+		if detail.All[i].ID == id {
+			return &detail.All[i]
+		}
+	}
+	return nil
+}
+
+// readLog reads the newest commits of the branch under the cursor.
+func (b *browse) readLog() tea.Cmd {
+	d, at := b.dot(), b.branchAt()
+	if at == nil || at.Dot != d.ID {
+		return nil
+	}
+	if b.log.branch == at.ID && (b.log.tip == at.Pointer.Tip || b.log.reading) {
+		return nil
+	}
+	if b.log.branch != at.ID {
+		b.log = history{branch: at.ID}
+	}
+	return b.readPage(dotmesh.LogRequest{Dot: d.Name, Branch: at.Name, Limit: pageSize}, at.Pointer.Tip)
+}
+
+// readOlder reads the next page before the cursor comes to the end of the last one.
+func (b *browse) readOlder() tea.Cmd {
+	d, at := b.dot(), b.branchAt()
+	n := len(b.log.commits)
+	if at == nil || at.ID != b.log.branch || !b.log.more || b.log.reading || b.commits.Index() < n-pageAhead {
+		return nil
+	}
+	return b.readPage(dotmesh.LogRequest{Dot: d.Name, Branch: at.Name, Limit: pageSize, Before: b.log.commits[n-1].ID}, b.log.tip)
+}
+
+func (b *browse) readPage(r dotmesh.LogRequest, tip dotmesh.CommitID) tea.Cmd {
+	b.log.reading = true
+	branch := b.log.branch
+	return fetch(b.u, restTime, func(ctx context.Context, s dotmesh.Service) (dotmesh.LogPage, error) {
+		return s.Log(ctx, r)
+	}, func(u *ui, page dotmesh.LogPage, err error) tea.Cmd {
+		if b.log.branch != branch {
+			return nil // the cursor has moved on
+		}
+		b.log.reading = false
+		b.log.tip = tip
+		if err != nil {
+			u.fault("log of "+r.Dot.String(), err)
+			return nil
+		}
+		for i := range page.Commits {
+			cleanCommit(&page.Commits[i])
+		}
+		if r.Before.IsZero() {
+			b.log.commits = nil
+		}
+		b.log.commits, b.log.more = append(b.log.commits, page.Commits...), page.More
+		return b.moved()
+	})
+}
+
+// commitAt is the commit under the cursor; nil for what is in none.
+func (b *browse) commitAt() *dotmesh.Commit {
+	id, ok := b.commits.Cursor()
+	if !ok {
+		return nil
+	}
+	for i := range b.log.commits {
+		if b.log.commits[i].ID == id {
+			return &b.log.commits[i]
+		}
+	}
+	return nil
+}
+
+// readDiff reads what the commit under the cursor changed, once the cursor rests.
+func (b *browse) readDiff() tea.Cmd {
+	d, c := b.dot(), b.commitAt()
+	if d == nil || c == nil || b.diff.commit == c.ID {
+		return nil
+	}
+	b.diff = diffstat{commit: c.ID}
+	if c.Parent.IsZero() {
+		b.diff.ready = true
+		return nil
+	}
+	want, request := c.ID, dotmesh.DiffRequest{Dot: d.Name, From: c.Parent.String(), To: c.ID.String()}
+	return fetch(b.u, diffRest, func(ctx context.Context, s dotmesh.Service) (diffstat, error) {
+		return readFiles(ctx, s, request, maxFiles), nil
+	}, func(_ *ui, read diffstat, _ error) tea.Cmd {
+		if b.diff.commit == want {
+			read.commit, read.ready = want, true
+			b.diff = read
+		}
+		return nil
+	})
+}
+
+// readFiles reads at most limit files of a diff.
+func readFiles(ctx context.Context, s dotmesh.Service, r dotmesh.DiffRequest, limit int) (read diffstat) {
+	for change, err := range s.Diff(ctx, r) {
+		if err != nil {
+			read.err = err
+			return read
+		}
+		if len(read.files) == limit {
+			read.more = true
+			return read
+		}
+		read.files = append(read.files, change)
+	}
+	return read
+}
+
+// cleanDetail makes what others wrote harmless. Names follow the grammar already.
+func cleanDetail(d *dotmesh.DotDetail) {
+	d.OwnerName = termsafe.Line(d.OwnerName)
+	for i := range d.All {
+		for k := range d.All[i].Containers {
+			c := &d.All[i].Containers[k]
+			c.Name = termsafe.Line(c.Name)
+		}
+	}
+}
+
+func cleanCommit(c *dotmesh.Commit) {
+	c.Author, c.Message = termsafe.Line(c.Author), termsafe.Text(c.Message)
+	for k, v := range c.Metadata {
+		delete(c.Metadata, k)
+		c.Metadata[termsafe.Line(k)] = termsafe.Line(v)
+	}
+}
+
+// scope implements screen.
+func (b *browse) scope() scope { return [...]scope{inDots, inBranches, inCommits}[b.focus] }
+
+// pane is the table with the focus.
+func (b *browse) pane() interface {
+	Move(int)
+	Page(float64)
+	Top()
+	Bottom()
+	ToggleMark()
+	MarkRange()
+	ClearMarks()
+} {
+	switch b.focus {
+	case paneBranches:
+		return b.branches
+	case paneCommits:
+		return b.commits
+	}
+	return b.dots
+}
+
+func (b *browse) move(by int)     { b.pane().Move(by) }
+func (b *browse) page(by float64) { b.pane().Page(by) }
+func (b *browse) top()            { b.pane().Top() }
+func (b *browse) bottom()         { b.pane().Bottom() }
+
+func (b *browse) mark(through bool) {
+	if through {
+		b.pane().MarkRange()
+		return
+	}
+	b.pane().ToggleMark()
+}
+
+// open implements screen: one pane further in; on the stashes, it unfolds them.
+func (b *browse) open() tea.Cmd {
+	if b.focus == paneBranches {
+		if id, ok := b.branches.Cursor(); ok && id.IsZero() {
+			return b.u.foldStashes()
+		}
+	}
+	if b.focus == paneCommits {
+		return b.describe()
+	}
+	return b.turn(1)
+}
+
+// turn gives the focus to another pane.
+func (b *browse) turn(by int) tea.Cmd {
+	b.focus = max(min(b.focus+by, paneCommits), paneDots)
+	b.refocus()
+	return b.moved()
+}
+
+func (u *ui) out() tea.Cmd { return u.browse.turn(-1) }
+
+func (u *ui) nextPane() tea.Cmd {
+	if u.browse.focus == paneCommits {
+		return u.browse.turn(-paneCommits)
+	}
+	return u.browse.turn(1)
+}
+
+func (u *ui) prevPane() tea.Cmd {
+	if u.browse.focus == paneDots {
+		return u.browse.turn(paneCommits)
+	}
+	return u.browse.turn(-1)
+}
+
+func (u *ui) foldStashes() tea.Cmd {
+	u.browse.stashes = !u.browse.stashes
+	return u.browse.moved()
+}
+
+// back implements screen.
+func (b *browse) back() bool {
+	switch {
+	case len(b.dots.Marked()) > 0 && b.focus == paneDots, len(b.commits.Marked()) > 0 && b.focus == paneCommits,
+		len(b.branches.Marked()) > 0 && b.focus == paneBranches:
+		b.pane().ClearMarks()
+	case b.focus > paneDots:
+		b.turn(-1)
+	case b.typed != "":
+		_ = b.setFilter("") // nothing is always right
+	default:
+		return false
+	}
+	return true
+}
+
+// filtered implements screen.
+func (b *browse) filtered() string { return b.typed }
+
+// setFilter implements screen.
+func (b *browse) setFilter(text string) error {
+	f, err := dotLanguage.Parse(text)
+	if err != nil {
+		return err
+	}
+	b.wanted, b.typed = f, text
+	b.arrange()
+	return nil
+}
+
+// sort implements screen.
+func (b *browse) sort(reverse bool) {
+	if reverse {
+		b.reverse = !b.reverse
+	} else {
+		b.column, b.reverse = (b.column+1)%len(b.columns), false
+	}
+	b.u.lastKey = time.Time{} // the order is what was asked for
+	b.arrange()
+}
+
+// name implements screen.
+func (b *browse) name() string {
+	var names []string
+	d := b.dot()
+	switch {
+	case d == nil:
+		return ""
+	case b.focus == paneDots:
+		for _, id := range b.dots.Marked() {
+			names = append(names, b.byID[id].Name.String())
+		}
+		names = orElse(names, d.Name.String())
+	case b.focus == paneBranches:
+		if at := b.branchAt(); at != nil {
+			names = []string{d.Name.String() + "@" + string(at.Name)}
+		}
+	default:
+		for _, id := range b.commits.Marked() {
+			names = append(names, id.String())
+		}
+		if c := b.commitAt(); c != nil {
+			names = orElse(names, c.ID.String())
+		}
+	}
+	return strings.Join(names, "\n")
+}
+
+func orElse(all []string, one string) []string {
+	if len(all) == 0 {
+		return []string{one}
+	}
+	return all
+}
+
+// goTo puts the cursor on a dot, and takes away a filter that hides it.
+func (b *browse) goTo(u *ui, id dotmesh.DotID) tea.Cmd {
+	if !b.dots.Select(id) {
+		_ = b.setFilter("") // nothing is always right
+		b.dots.Select(id)
+	}
+	b.focus = paneDots
+	b.refocus()
+	return tea.Batch(u.visit(atBrowse), b.moved())
+}
+
+// click implements screen.
+func (b *browse) click(x, y int) {
+	a := b.areas()
+	if b.isWide() {
+		switch {
+		case x < a.dots.w:
+			b.focus = paneDots
+		case x <= a.dots.w+a.branches.w:
+			b.focus = paneBranches
+		default:
+			b.focus = paneCommits
+		}
+		b.refocus()
+	}
+	b.clickRow(y - 1) // below the pane's title
+}

@@ -1,0 +1,473 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"dotmesh.io/dotmesh/internal/termsafe"
+)
+
+// dialog is a box above the screen. The one on top has the keys.
+type dialog interface {
+	title() string
+	width(u *ui) int
+	lines(u *ui, width, height int) []string
+	press(u *ui, k tea.KeyPressMsg) tea.Cmd
+	paste(u *ui, text string) tea.Cmd
+	take(u *ui) // a new picture has come
+	hints() []hint
+}
+
+// field is a line of text to be filled in.
+type field struct {
+	label string
+	input textinput.Model
+	check func(string) error // while it is typed; nil: anything goes
+	only  []string           // the values there are, if only those; left and right choose
+}
+
+func newField(label, value string, check func(string) error) *field {
+	in := textinput.New()
+	in.Prompt = ""
+	in.CharLimit = 4096
+	in.SetValue(value)
+	in.SetStyles(textinput.Styles{}) // the terminal's own colours, and a cursor that does not blink
+	return &field{label: label, input: in, check: check}
+}
+
+// newChoice is a field with a few values.
+func newChoice(label string, values ...string) *field {
+	f := newField(label, values[0], nil)
+	f.only = values
+	return f
+}
+
+func (f *field) value() string { return f.input.Value() }
+
+func (f *field) choose(by int) {
+	at := slices.Index(f.only, f.value())
+	f.input.SetValue(f.only[(at+by+len(f.only))%len(f.only)])
+}
+
+// form asks for what an operation needs and says what it will do. Its buttons are Cancel
+// and the operation itself. Where something is destroyed, a name has to be typed first, the
+// focus is on Cancel, and Enter by itself does nothing.
+type form struct {
+	heading string
+	about   []string      // what will happen
+	more    func() string // more of that, by the values; may be nil
+	fields  []*field
+	do      string                         // what the button says
+	typed   string                         // the name to be typed; "": none
+	gone    func(u *ui) string             // why it cannot be done any more; nil: it always can
+	command func(values []string) []string // dm's arguments for the same; nil: there are none
+	submit  func(values []string) tea.Cmd
+	focus   int // a field, then Cancel, then the operation
+	problem string
+}
+
+// openForm shows a form with the focus where it belongs.
+func (u *ui) openForm(f *form) tea.Cmd {
+	if f.typed != "" {
+		f.fields = append(f.fields, newField("type "+f.typed, "", nil))
+	}
+	f.focus = len(f.fields) + 1
+	switch {
+	case f.typed != "":
+		f.focus = len(f.fields)
+	case len(f.fields) > 0:
+		f.focus = 0
+	}
+	f.refocus()
+	return u.ask(f)
+}
+
+func (f *form) title() string { return f.heading }
+
+func (f *form) width(u *ui) int { return min(max(u.width*2/3, 58), 100) }
+
+func (f *form) hints() []hint {
+	return []hint{{"tab", "next"}, {"enter", "choose"}, {"^s", f.do}, {"esc", "cancel"}}
+}
+
+func (f *form) values() []string {
+	values := make([]string, len(f.fields))
+	for i, field := range f.fields {
+		values[i] = field.value()
+	}
+	return values
+}
+
+func (f *form) lines(u *ui, width, height int) []string {
+	var lines []string
+	for _, text := range f.about {
+		lines = append(lines, wrap(termsafe.Line(text), width)...)
+	}
+	if f.more != nil {
+		lines = append(lines, wrap(f.more(), width)...)
+	}
+	if len(f.about) > 0 {
+		lines = append(lines, "")
+	}
+	label := 0
+	for _, field := range f.fields {
+		label = max(label, ansi.StringWidth(field.label))
+	}
+	for i, field := range f.fields {
+		lines = append(lines, f.fieldLine(u, field, i == f.focus, label, width))
+	}
+	if len(f.fields) > 0 {
+		lines = append(lines, "")
+	}
+	if f.problem != "" {
+		for _, line := range wrap("! "+f.problem, width) {
+			lines = append(lines, u.look.fault.Render(line))
+		}
+	}
+	if line := f.commandLine(u); line != "" {
+		lines = append(lines, u.look.dim.Render(ansi.Truncate("= "+line, width, u.look.cut)))
+	}
+	lines = append(lines, f.buttons(u, width))
+	if over := len(lines) - height; over > 0 {
+		lines = lines[over:]
+	}
+	return lines
+}
+
+func (f *form) fieldLine(u *ui, field *field, focused bool, label, width int) string {
+	text := fit(field.label, label, "") + "  "
+	field.input.SetWidth(max(width-label-4, 8))
+	switch {
+	case field.only != nil && focused:
+		return text + u.look.cursor.Render("< "+field.value()+" >")
+	case field.only != nil:
+		return text + "  " + field.value()
+	case focused:
+		return text + field.input.View()
+	}
+	return text + ansi.Truncate(termsafe.Line(field.value()), width-label-2, u.look.cut)
+}
+
+func (f *form) buttons(u *ui, width int) string {
+	button := func(text string, focused bool) string {
+		if focused {
+			return u.look.cursor.Render("[ " + text + " ]")
+		}
+		return "  " + text + "  "
+	}
+	line := button("Cancel", f.focus == len(f.fields)) + " " + button(f.do, f.focus == len(f.fields)+1)
+	return strings.Repeat(" ", max(width-ansi.StringWidth(line), 0)) + line
+}
+
+// commandLine is the dm command that would do the same.
+func (f *form) commandLine(u *ui) string {
+	if f.command == nil {
+		return ""
+	}
+	return u.commandLine(f.command(f.values()))
+}
+
+func (f *form) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "esc":
+		u.close(f)
+		return nil
+	case "ctrl+s":
+		return f.send(u)
+	case "tab", "down":
+		f.step(1)
+		return nil
+	case "shift+tab", "up":
+		f.step(-1)
+		return nil
+	case "enter":
+		return f.enter(u)
+	case "left", "right":
+		if f.focus >= len(f.fields) {
+			f.focus = 2*len(f.fields) + 1 - f.focus
+			return nil
+		}
+	}
+	if f.focus >= len(f.fields) {
+		return nil
+	}
+	return f.edit(k)
+}
+
+// edit gives a key to the field that has the focus.
+func (f *form) edit(k tea.KeyPressMsg) tea.Cmd {
+	field := f.fields[f.focus]
+	if field.only != nil {
+		if by := map[string]int{"left": -1, "right": 1, "space": 1}[k.String()]; by != 0 {
+			field.choose(by)
+		}
+		return nil
+	}
+	var cmd tea.Cmd
+	field.input, cmd = field.input.Update(k)
+	f.judge()
+	return cmd
+}
+
+func (f *form) paste(_ *ui, text string) tea.Cmd {
+	if f.focus < len(f.fields) && f.fields[f.focus].only == nil {
+		in := &f.fields[f.focus].input
+		in.SetValue(in.Value() + strings.TrimRight(text, "\r\n"))
+		in.CursorEnd()
+		f.judge()
+	}
+	return nil
+}
+
+func (f *form) step(by int) {
+	all := len(f.fields) + 2
+	f.focus = (f.focus + by + all) % all
+	f.refocus()
+}
+
+func (f *form) refocus() {
+	for i, field := range f.fields {
+		if i == f.focus {
+			field.input.Focus()
+		} else {
+			field.input.Blur()
+		}
+	}
+}
+
+// enter goes on to the next field, or presses the button that has the focus.
+func (f *form) enter(u *ui) tea.Cmd {
+	switch {
+	case f.focus == len(f.fields):
+		u.close(f)
+		return nil
+	case f.focus == len(f.fields)+1:
+		return f.send(u)
+	}
+	f.step(1)
+	if f.focus == len(f.fields) && f.typed == "" {
+		f.step(1) // past Cancel
+	}
+	return nil
+}
+
+// judge says what is wrong with the values, if anything.
+func (f *form) judge() bool {
+	f.problem = ""
+	for _, field := range f.fields {
+		if field.check == nil {
+			continue
+		}
+		if err := field.check(field.value()); err != nil {
+			f.problem = termsafe.Line(errorText(err))
+			return false
+		}
+	}
+	if f.typed != "" && f.fields[len(f.fields)-1].value() != f.typed {
+		f.problem = "to go on, type " + f.typed
+		return false
+	}
+	return true
+}
+
+func (f *form) take(*ui) {}
+
+// send does it, unless what it is about is not as it was.
+func (f *form) send(u *ui) tea.Cmd {
+	if !f.judge() {
+		return nil
+	}
+	if f.gone != nil {
+		if why := f.gone(u); why != "" {
+			f.problem = why
+			return nil
+		}
+	}
+	u.close(f)
+	return f.submit(f.values())
+}
+
+// choice is one line of a menu.
+type choice struct {
+	text, detail string
+	run          func(*ui) tea.Cmd
+}
+
+// menu lets one choose, by typing a part of what one wants.
+type menu struct {
+	heading string
+	typing  *field // nil: the few choices need no search
+	all     []choice
+	found   []choice
+	at      int
+	empty   string // what is said when nothing is found
+}
+
+func (u *ui) openMenu(m *menu) tea.Cmd {
+	m.found = m.all
+	return u.ask(m)
+}
+
+func (m *menu) title() string { return m.heading }
+
+func (m *menu) width(u *ui) int { return min(max(u.width*2/3, 56), 90) }
+
+func (m *menu) hints() []hint {
+	return []hint{{"enter", "choose"}, {"up down", "move"}, {"esc", "close"}}
+}
+
+func (m *menu) lines(u *ui, width, height int) []string {
+	var lines []string
+	if m.typing != nil {
+		m.typing.input.SetWidth(width - 4)
+		lines = append(lines, "> "+m.typing.input.View(), "")
+	}
+	room := min(height-len(lines)-1, 14)
+	first := max(0, min(m.at-room/2, len(m.found)-room))
+	for i := first; i < min(first+room, len(m.found)); i++ {
+		c := m.found[i]
+		detail := ansi.Truncate(c.detail, width*3/5, u.look.cut)
+		line := fit(" "+c.text, width-ansi.StringWidth(detail)-1, u.look.cut) + " " + detail
+		if i == m.at {
+			line = u.look.cursor.Render(ansi.Strip(">" + line[1:]))
+		}
+		lines = append(lines, line)
+	}
+	if len(m.found) == 0 {
+		lines = append(lines, u.look.dim.Render(" "+m.empty))
+	}
+	return lines
+}
+
+func (m *menu) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "esc":
+		u.close(m)
+		return nil
+	case "enter":
+		if m.at >= len(m.found) {
+			return nil
+		}
+		u.close(m)
+		return m.found[m.at].run(u)
+	case "up", "ctrl+p":
+		m.at = max(m.at-1, 0)
+		return nil
+	case "down", "ctrl+n", "tab":
+		m.at = max(min(m.at+1, len(m.found)-1), 0)
+		return nil
+	}
+	if m.typing == nil {
+		if by := map[string]int{"j": 1, "k": -1}[k.String()]; by != 0 {
+			m.at = max(min(m.at+by, len(m.found)-1), 0)
+		}
+		return nil
+	}
+	var cmd tea.Cmd
+	m.typing.input, cmd = m.typing.input.Update(k)
+	m.search()
+	return cmd
+}
+
+func (m *menu) paste(_ *ui, text string) tea.Cmd {
+	if m.typing != nil {
+		m.typing.input.SetValue(m.typing.value() + termsafe.Line(text))
+		m.search()
+	}
+	return nil
+}
+
+// search shows what fits the typed text, the best first.
+func (m *menu) search() {
+	m.at = 0
+	m.found = rank(m.all, m.typing.value(), func(c choice) string { return c.text + " " + c.detail })
+}
+
+func (m *menu) take(*ui) {}
+
+// sheet is text to be read, with a cursor line where its lines can be opened.
+type sheet struct {
+	heading string
+	text    []string            // styled, one line each
+	raw     string              // what is copied; "": the text
+	openers []func(*ui) tea.Cmd // by line; nil: nothing to open
+	at      int                 // the line at the top, or the chosen one
+	height  int
+	loading bool
+}
+
+func (s *sheet) title() string { return s.heading }
+
+func (s *sheet) width(u *ui) int { return u.width - 4 }
+
+func (s *sheet) hints() []hint {
+	if s.openers != nil {
+		return []hint{{"enter", "open"}, {"y", "copy"}, {"esc", "close"}}
+	}
+	return []hint{{"j k", "scroll"}, {"y", "copy"}, {"esc", "close"}}
+}
+
+func (s *sheet) lines(u *ui, width, height int) []string {
+	s.height = min(height, max(len(s.text), 3))
+	if s.loading && len(s.text) == 0 {
+		return []string{u.look.dim.Render("reading …")}
+	}
+	first := s.at
+	if s.openers != nil {
+		first = max(0, min(s.at-s.height/2, len(s.text)-s.height))
+	}
+	lines := make([]string, 0, s.height)
+	for i := first; i < min(first+s.height, len(s.text)); i++ {
+		line := ansi.Truncate(s.text[i], width, u.look.cut)
+		if s.openers != nil && i == s.at {
+			line = u.look.cursor.Render(fit(ansi.Strip(line), width, u.look.cut))
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func (s *sheet) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
+	switch b := u.keys.find(k.String(), inEvents); {
+	case k.String() == "esc" || k.String() == "q" || k.String() == "?":
+		u.close(s)
+	case k.String() == "enter" && s.at < len(s.openers) && s.openers[s.at] != nil:
+		return s.openers[s.at](u)
+	case b == nil:
+	case b.name == "copy":
+		return tea.Batch(tea.SetClipboard(s.copied()), u.say("copied"))
+	default:
+		s.scroll(b.name)
+	}
+	return nil
+}
+
+func (s *sheet) copied() string {
+	if s.raw != "" {
+		return s.raw
+	}
+	return ansi.Strip(strings.Join(s.text, "\n"))
+}
+
+// scroll moves by the name of a binding.
+func (s *sheet) scroll(name string) {
+	last := len(s.text) - 1
+	if s.openers == nil {
+		last = len(s.text) - s.height
+	}
+	half := max(s.height/2, 1)
+	at := map[string]int{
+		"down": s.at + 1, "up": s.at - 1, "half-down": s.at + half, "half-up": s.at - half, "top": 0, "bottom": last,
+	}
+	if to, ok := at[name]; ok {
+		s.at = max(min(to, last), 0)
+	}
+}
+
+func (s *sheet) paste(*ui, string) tea.Cmd { return nil }
+
+func (s *sheet) take(*ui) {}

@@ -1,0 +1,117 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"golang.org/x/sync/errgroup"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/tui/feed"
+)
+
+// Options are what the UI works with.
+type Options struct {
+	Service  dotmesh.Service
+	Operator dotmesh.Operator // nil: cluster jobs are refused in words
+	Where    string           // the server's name, as it is shown
+	Contexts []Context        // the servers that one can switch to
+
+	// Command returns dm's command line for arguments as a shell takes it, or what is wrong
+	// with them. Nil: no command lines are shown.
+	Command func(args []string) (string, error)
+
+	// Save writes text into a new file and says which. Nil: nothing can be saved.
+	Save func(name string, text []byte) (path string, err error)
+
+	In       io.Reader
+	Out      io.Writer
+	Env      []string
+	Size     [2]int // columns and rows, where the terminal does not say; zero: ask it
+	Now      func() time.Time
+	ReadOnly bool   // nothing can be changed
+	Palette  string // one of Palettes; empty: by the settings and the environment
+	Settings Settings
+
+	next *next // nil: the user leaves
+}
+
+// Run shows the UI until the user leaves or ctx ends. It needs a terminal: see Plain for
+// where there is none. Whatever ends it, a signal, a panic, ctx, the terminal is put back as
+// it was. A server that is out of reach ends nothing.
+func Run(ctx context.Context, o Options) error {
+	if err := o.Settings.Validate(); err != nil {
+		return err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Palette = o.palette()
+	for {
+		o.next = nil
+		if err := runOn(ctx, &o); err != nil || o.next == nil {
+			return err
+		}
+		o.Service, o.Where, o.ReadOnly = o.next.service, o.next.Name, o.next.ReadOnly
+	}
+}
+
+// runOn shows one server.
+func runOn(ctx context.Context, o *Options) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	f := feed.New(o.Service, o.Now)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.Run(ctx) })
+	g.Go(func() error {
+		defer stop() // the feed ends with the program
+		_, err := tea.NewProgram(newUI(ctx, o, f), o.program(ctx)...).Run()
+		return err
+	})
+	err := g.Wait()
+	if errors.Is(err, tea.ErrProgramKilled) || errors.Is(err, context.Canceled) || errors.Is(err, tea.ErrInterrupted) {
+		return nil // asked for
+	}
+	return err
+}
+
+func (o *Options) program(ctx context.Context) []tea.ProgramOption {
+	options := []tea.ProgramOption{
+		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(30),
+	}
+	if o.Palette == PaletteNone || o.Palette == PaletteASCII {
+		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
+	}
+	if o.Size[0] > 0 && o.Size[1] > 0 {
+		options = append(options, tea.WithWindowSize(o.Size[0], o.Size[1]))
+	}
+	return options
+}
+
+// palette is the one asked for, that of the settings, or what the environment says. Any
+// NO_COLOR that is not empty means no colour, as no-color.org has it.
+func (o *Options) palette() string {
+	switch {
+	case o.Palette != "":
+		return o.Palette
+	case o.Settings.Palette != "":
+		return o.Settings.Palette
+	case getenv(o.Env, "NO_COLOR") != "":
+		return PaletteNone
+	}
+	return PaletteDark
+}
+
+// getenv finds the last value of a variable.
+func getenv(env []string, name string) (value string) {
+	for _, v := range env {
+		if len(v) > len(name) && v[:len(name)] == name && v[len(name)] == '=' {
+			value = v[len(name)+1:]
+		}
+	}
+	return value
+}

@@ -1,0 +1,183 @@
+package tui
+
+import (
+	"context"
+	"iter"
+	"strconv"
+
+	tea "charm.land/bubbletea/v2"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/termsafe"
+)
+
+// wizard shows a plan, does it when it is told to, and shows each step as it goes.
+type wizard struct {
+	job     dotmesh.Job
+	plan    dotmesh.Plan
+	planned bool
+	running bool
+	at      string            // the step that runs
+	done    map[string]bool   // steps by id
+	texts   map[string]string // the last word of a step
+	err     error
+	ended   bool
+	agreed  int // how often a plan that destroys was agreed to
+	stop    context.CancelFunc
+}
+
+// openWizard asks for the plan of a job.
+func (u *ui) openWizard(job dotmesh.Job) tea.Cmd {
+	w := &wizard{job: job}
+	return tea.Batch(u.ask(w), w.makePlan(u))
+}
+
+func (w *wizard) makePlan(u *ui) tea.Cmd {
+	w.done, w.texts = map[string]bool{}, map[string]string{}
+	w.planned, w.ended, w.err, w.at, w.agreed = false, false, nil, "", 0
+	operator := u.o.Operator
+	return fetch(u, 0, func(ctx context.Context, _ dotmesh.Service) (dotmesh.Plan, error) {
+		return operator.Plan(ctx, w.job)
+	}, func(u *ui, p dotmesh.Plan, err error) tea.Cmd {
+		w.plan, w.planned, w.err = p, true, err
+		return nil
+	})
+}
+
+func (w *wizard) title() string {
+	n, of := jobSteps(w.plan.Steps, w.done)
+	return "Cluster " + string(w.job.Kind) + "  " + strconv.Itoa(n) + " of " + plural(of, "step", "steps")
+}
+
+func (w *wizard) width(u *ui) int { return min(u.width-4, 100) }
+
+func (w *wizard) hints() []hint {
+	switch {
+	case w.running:
+		return []hint{{"x", "stop after this step"}, {"esc", "close, it goes on"}}
+	case w.ended && w.err != nil:
+		return []hint{{"enter", "go on from here"}, {"esc", "close"}}
+	case w.ended:
+		return []hint{{"esc", "close"}}
+	}
+	return []hint{{"enter", "do it"}, {"esc", "do nothing"}}
+}
+
+func (w *wizard) lines(u *ui, width, height int) []string {
+	var lines []string
+	switch {
+	case !w.planned:
+		return []string{"making a plan …"}
+	case len(w.plan.Steps) == 0 && w.err == nil:
+		lines = append(lines, "There is nothing to do.")
+	}
+	for i, s := range w.plan.Steps {
+		lines = append(lines, w.stepLine(u, i, s, width))
+	}
+	if w.err != nil {
+		lines = append(lines, "")
+		for _, line := range wrap("! "+termsafe.Line(errorText(w.err)), width) {
+			lines = append(lines, u.look.fault.Render(line))
+		}
+	}
+	switch {
+	case w.ended && w.err == nil:
+		lines = append(lines, "", u.look.good.Render("Done."))
+	case w.planned && !w.running && !w.ended && w.err == nil && destroys(&w.plan):
+		lines = append(lines, "", u.look.warn.Render("! Steps marked ! take something away for good. Press enter twice to do it."))
+	}
+	return lines[max(len(lines)-height, 0):]
+}
+
+// stepLine is how far one step is.
+func (w *wizard) stepLine(u *ui, i int, s dotmesh.Step, width int) string {
+	state, style := "  - ", u.look.dim
+	switch {
+	case w.done[s.ID] || s.Done:
+		state, style = " ok ", u.look.good
+	case w.at == s.ID && w.err != nil:
+		state, style = " !! ", u.look.fault
+	case w.at == s.ID && w.running:
+		state, style = "run ", u.look.warn
+	}
+	text := style.Render(state) + strconv.Itoa(i+1) + " "
+	if s.Destroys {
+		text += u.look.warn.Render("! ")
+	}
+	text += termsafe.Line(s.Text)
+	if last := w.texts[s.ID]; last != "" {
+		text += u.look.dim.Render("  " + termsafe.Line(last))
+	}
+	return fit(text, width, u.look.cut)
+}
+
+func (w *wizard) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "esc":
+		u.close(w)
+	case "x":
+		if w.running {
+			w.stop()
+		}
+	case "enter":
+		return w.enter(u)
+	}
+	return nil
+}
+
+// enter does the plan, or makes it anew and goes on where it failed.
+func (w *wizard) enter(u *ui) tea.Cmd {
+	switch {
+	case w.running || !w.planned:
+		return nil
+	case w.err != nil:
+		return w.makePlan(u)
+	case w.ended || len(w.plan.Steps) == 0:
+		u.close(w)
+		return nil
+	}
+	if w.agreed++; destroys(&w.plan) && w.agreed < 2 {
+		return u.say("once more, and it is done")
+	}
+	return w.run(u)
+}
+
+// run does the plan. Each event comes as an answer that asks for the next one.
+func (w *wizard) run(u *ui) tea.Cmd {
+	ctx, stop := context.WithCancel(u.ctx)
+	w.running, w.stop = true, stop
+	next, end := iter.Pull2(u.o.Operator.Run(ctx, w.plan))
+	return w.await(next, end)
+}
+
+func (w *wizard) await(next func() (dotmesh.StepEvent, error, bool), end func()) tea.Cmd {
+	return func() tea.Msg {
+		e, err, more := next()
+		if !more || err != nil {
+			end()
+		}
+		return fetched(func(u *ui) tea.Cmd { return w.step(u, e, err, more, next, end) })
+	}
+}
+
+// step takes one event in.
+func (w *wizard) step(u *ui, e dotmesh.StepEvent, err error, more bool, next func() (dotmesh.StepEvent, error, bool), end func()) tea.Cmd {
+	if !more || err != nil {
+		w.running, w.ended, w.err = false, true, err
+		w.stop()
+		u.fault("cluster "+string(w.job.Kind), err)
+		return u.shown().enter()
+	}
+	w.at = e.Step
+	if e.Text != "" {
+		w.texts[e.Step] = e.Text
+	}
+	if e.Done {
+		w.done[e.Step] = true
+	}
+	return w.await(next, end)
+}
+
+func (w *wizard) paste(*ui, string) tea.Cmd { return nil }
+
+func (w *wizard) take(*ui) {}

@@ -1,0 +1,177 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/termsafe"
+)
+
+// work is a call under way that was asked for by a key.
+type work struct{ what string }
+
+// done is how a call ended. One for several things may have failed for some of them.
+type done struct {
+	*work
+	said string // what to tell
+	errs []failed
+}
+
+// failed is what could not be done, and why.
+type failed struct {
+	what string
+	err  error
+}
+
+// call asks the server for something in the background. What do returns is told when it has
+// succeeded; what it fails with stays among the errors.
+func (u *ui) call(what string, do func(ctx context.Context, s dotmesh.Service) (string, error)) tea.Cmd {
+	return u.begin(what, func(ctx context.Context, s dotmesh.Service) done {
+		said, err := do(ctx, s)
+		if err != nil {
+			return done{errs: []failed{{what, err}}}
+		}
+		return done{said: said}
+	})
+}
+
+// begin runs something in the background that is named on the last line but one meanwhile.
+func (u *ui) begin(what string, do func(ctx context.Context, s dotmesh.Service) done) tea.Cmd {
+	w := &work{termsafe.Line(what)}
+	u.working = append(u.working, w)
+	parent, s := u.ctx, u.service()
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, callTime)
+		defer cancel()
+		d := do(ctx, s)
+		d.work = w
+		return d
+	}
+}
+
+// callEach does the same for several things, one after the other, and says at the end what
+// became of them.
+func callEach[T fmt.Stringer](u *ui, verb, past string, all []T, do func(ctx context.Context, s dotmesh.Service, one T) error) tea.Cmd {
+	what := verb + " " + all[0].String() + more(len(all)-1)
+	return u.begin(what, func(ctx context.Context, s dotmesh.Service) (d done) {
+		for _, one := range all {
+			if err := do(ctx, s, one); err != nil {
+				d.errs = append(d.errs, failed{verb + " " + one.String(), err})
+			}
+		}
+		d.said = past + " " + all[0].String()
+		if len(all) > 1 {
+			d.said = past + " " + count(len(all)-len(d.errs)) + " of " + count(len(all))
+		}
+		return d
+	})
+}
+
+func (d done) into(u *ui) tea.Cmd {
+	u.working = slices.DeleteFunc(u.working, func(w *work) bool { return w == d.work })
+	var told tea.Cmd
+	if d.said != "" && len(d.errs) == 0 {
+		told = u.say(d.said)
+	}
+	for _, f := range d.errs {
+		u.fault(f.what, f.err)
+	}
+	u.feed.Refresh() // some changes make no events, such as an undo's
+	if n := len(d.errs); n > 1 {
+		u.toast.text = d.said + ", " + plural(n, "error", "errors") + " (7 shows them)"
+	}
+	return tea.Batch(told, u.shown().enter())
+}
+
+// toast is what is said on the last line but one for a while.
+type toast struct {
+	text string
+	bad  bool // stays until a key is pressed
+	n    uint64
+}
+
+// toastOver ends one toast and no later one.
+type toastOver struct{ toast }
+
+func (u *ui) say(text string) tea.Cmd {
+	if text == "" {
+		return nil
+	}
+	u.toast = toast{text: termsafe.Line(text), n: u.rev}
+	t := u.toast
+	return tea.Tick(toastFor, func(time.Time) tea.Msg { return toastOver{t} })
+}
+
+// fault is something that went wrong.
+type fault struct {
+	n    uint64 // 1, 2, … since the start
+	at   time.Time
+	what string
+	text string // with what to do
+	kind dotmesh.Kind
+}
+
+const maxFaults = 500
+
+// fault tells what went wrong, and keeps it.
+func (u *ui) fault(what string, err error) {
+	if err == nil || dotmesh.KindOf(err) == dotmesh.Canceled && u.ctx.Err() != nil {
+		return
+	}
+	u.failures++
+	f := fault{n: u.failures, at: u.o.Now(), what: what, text: termsafe.Line(errorText(err)), kind: dotmesh.KindOf(err)}
+	u.faults = append(u.faults, f)
+	if len(u.faults) > maxFaults {
+		u.faults = slices.Delete(u.faults, 0, len(u.faults)-maxFaults)
+	}
+	u.toast = toast{text: f.what + ": " + f.text, bad: true, n: u.rev}
+	u.screens[atFaults].take(u.pic)
+}
+
+// errorText is an error in the server's own words.
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return dotmesh.Text(err)
+}
+
+// fetch asks the server for something to look at, after the cursor has rested, and hands
+// the answer to got. Who asks says in got whether it is still wanted.
+func fetch[T any](u *ui, rest time.Duration, ask func(context.Context, dotmesh.Service) (T, error), got func(*ui, T, error) tea.Cmd) tea.Cmd {
+	parent, s := u.ctx, u.service()
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, callTime)
+		defer cancel()
+		if !pause(ctx, rest) {
+			return nil
+		}
+		v, err := ask(ctx, s)
+		return fetched(func(u *ui) tea.Cmd { return got(u, v, err) })
+	}
+}
+
+// fetched is the answer of a fetch.
+type fetched func(*ui) tea.Cmd
+
+func (f fetched) into(u *ui) tea.Cmd { return f(u) }
+
+// pause waits, and reports whether ctx lived that long.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
