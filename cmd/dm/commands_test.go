@@ -247,7 +247,6 @@ func TestFailures(t *testing.T) {
 		"s3 remote add":                   {"s3 remote add b k:s", exitFailure, "is not on this server yet"},
 		"s3 clone-subset":                 {"s3 clone-subset b c d", exitFailure, "is not on this server yet"},
 		"checking one and all":            {"check shop --all", exitUsage, "name a dot or give --all"},
-		"ui":                              {"ui", exitFailure, "is not on this server yet"},
 		"cluster init":                    {"cluster init --count 3", exitFailure, "is not on this server yet"},
 		"cluster join":                    {"cluster join x:y --zfs z", exitFailure, "is not on this server yet"},
 		"cluster upgrade":                 {"cluster upgrade", exitFailure, "is not on this server yet"},

@@ -86,9 +86,7 @@ func newRoot(e *env) *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return e.prepare(cmd) },
-		RunE: e.timed(func(ctx context.Context, _ []string) error {
-			return runSummary(ctx, &summaryOptions{env: e})
-		}),
+		RunE:              untimed(func(ctx context.Context, _ []string) error { return runAlone(ctx, e) }),
 	}
 	root.SetIn(e.IO.In)
 	root.SetOut(e.IO.Out)
@@ -128,6 +126,16 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// runAlone is dm without a command: the UI where people look at it, else a summary.
+func runAlone(ctx context.Context, e *env) error {
+	if e.IO.Screen != nil && e.flags.Output == formatText {
+		return runUI(ctx, &uiOptions{env: e})
+	}
+	ctx, cancel := e.deadline(ctx)
+	defer cancel()
+	return runSummary(ctx, &summaryOptions{env: e})
 }
 
 // newHelpCommand is cobra's, with an answer for a command that there is not.

@@ -21,7 +21,9 @@ type streams struct {
 	Out        *bufio.Writer
 	Err        io.Writer
 	Color      bool                                // Out is a terminal that may be painted
-	Height     int                                 // lines of that terminal; 0: it is none
+	Width      int                                 // columns of that terminal; 0: it is none, or does not say
+	Height     int                                 // lines of it
+	Screen     *os.File                            // that terminal, where In is one too
 	ReadSecret func(prompt string) (string, error) // without an echo where In is a terminal
 }
 
@@ -30,7 +32,10 @@ func processStreams(getenv func(string) string) *streams {
 	s := &streams{In: os.Stdin, Out: bufio.NewWriterSize(os.Stdout, 64<<10), Err: os.Stderr}
 	if term.IsTerminal(int(os.Stdout.Fd())) {
 		s.Color = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-		_, s.Height, _ = term.GetSize(int(os.Stdout.Fd())) // unknown is 0, which shows all
+		s.Width, s.Height, _ = term.GetSize(int(os.Stdout.Fd())) // unknown is 0, which shows all
+		if term.IsTerminal(int(os.Stdin.Fd())) {
+			s.Screen = os.Stdout
+		}
 	}
 	s.ReadSecret = func(prompt string) (string, error) {
 		if !term.IsTerminal(int(os.Stdin.Fd())) {

@@ -31,8 +31,3 @@ func newS3Command(e *env) *cobra.Command {
 			"Make a dot from those objects of a bucket whose names begin with one of the prefixes.",
 			"  dm s3 clone-subset backups photos 2026/,2027/", "S3"))
 }
-
-func newUICommand(e *env) *cobra.Command {
-	return e.newMissingCommand("ui", "Open the terminal UI",
-		"Open the terminal UI. \"dm\" alone shows a summary.", "  dm ui\n  dm", "The terminal UI")
-}
