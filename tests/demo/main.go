@@ -22,11 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
-
-// patience is for all of it, on a slow machine.
-const patience = 5 * time.Minute
 
 func main() {
 	storage := flag.String("storage", onBtrfs, "the kind of the pool: "+onBtrfs+" or "+onZFS)
@@ -35,8 +31,6 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE) // who stops reading does not stop the cleaning up
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	if err := run(ctx, *storage, *bin); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo: FAILED:", err)
 		os.Exit(1)

@@ -5,14 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 )
 
 const (
 	seedRows = 100_000 // about 30 MiB: what is there before the demo begins
 	loadRows = 2_000   // what must have been written before the first commit
+
+	patience = 5 * time.Minute // for a scene, on a slow machine
 )
 
 // story is what the scenes share.
@@ -66,10 +71,14 @@ func run(ctx context.Context, storage, bin string) (err error) {
 		{"… and the taking back is undone", s.undo},
 		{"Unsaved work is thrown away, and comes back", s.discard},
 		{"What happened", s.tell},
+		{"The same on a screen", s.look},
 		{"The end: nothing is left behind", s.end},
 	} {
 		s.scene(scene.title)
-		if err := scene.play(ctx); err != nil {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		err := scene.play(limited)
+		cancel()
+		if err != nil {
 			return err
 		}
 	}
@@ -235,6 +244,23 @@ func (s *story) tell(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// look opens the terminal UI on what the scenes have made, if somebody sits at a terminal,
+// for as long as they like.
+func (s *story) look(context.Context) error {
+	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		s.verdict("there is no terminal here; on one this would be dm ui")
+		return nil
+	}
+	cmd := exec.Command(s.program, "ui")
+	cmd.Env = append(s.env, "NO_COLOR="+os.Getenv("NO_COLOR"))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("dm ui: %w", err)
+	}
+	s.verdict("left the UI, which changed nothing by itself")
 	return nil
 }
 
