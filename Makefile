@@ -19,7 +19,7 @@ ZFS_TESTS ?= ./tests/zfs $(if $(wildcard zfs),./zfs/...)
 tool = .bin/$(subst @,-,$(notdir $(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build binaries cross demo test test-zfs test-zfs-full qemu check bench fuzz clean root cc
+.PHONY: help setup build binaries cross demo test test-zfs test-zfs-full qemu check bench fuzz cast clean root cc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +84,9 @@ fuzz: ## run each fuzz target for 10 s, or as long as FUZZTIME says
 			echo "$$dir $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
 		done
+
+cast: binaries ## record docs/ui.cast, a tour of the terminal UI
+	@$(GO) run ./tests/cast bin/dm docs/ui.cast
 
 clean: ## remove what was built and cached in this folder
 	rm -rf bin .bin .cache
