@@ -46,7 +46,7 @@ type Cluster struct {
 	tokens    []*token
 	transfers []*transfer                 // newest last
 	lags      []*lag                      // what replicas have yet to fetch, in the order it was written
-	lost      []dotmesh.BranchID          // stashes whose old master was silent when it lost the branch
+	lost      []*branch                   // stashes whose old master was silent when it lost the branch
 	trees     map[dotmesh.CommitID]string // what Check noted
 	writers   []*writer
 	feed      feed

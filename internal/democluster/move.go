@@ -245,26 +245,24 @@ func (c *Cluster) stall(n *node) {
 	}
 }
 
-// comeBack lets a node that was silent commit what it still had of branches that were taken
-// over meanwhile.
-func (c *Cluster) comeBack(n *node) {
-	for _, id := range c.lost {
-		if stash := c.branches[id]; stash != nil {
-			c.settle(n, stash)
-		}
+// comeBack lets nodes that are heard from again commit what they still had of branches that
+// were taken over meanwhile.
+func (c *Cluster) comeBack() {
+	lost := c.lost
+	c.lost = nil
+	for _, stash := range lost {
+		c.settle(c.node(stash.Pointer.Master), stash)
 	}
 }
 
 // settle commits what an old master had in no commit when a branch was taken from it, once
 // that node is heard from.
 func (c *Cluster) settle(n *node, stash *branch) {
-	if stash.Pointer.Master != n.ID || stash.data == stash.tip.data {
+	if stash.data == stash.tip.data || c.gone(stash) {
 		return
 	}
 	if !n.alive {
-		if !slices.Contains(c.lost, stash.ID) {
-			c.lost = append(c.lost, stash.ID)
-		}
+		c.lost = append(c.lost, stash)
 		return
 	}
 	c.commit(stash, dotmesh.Commit{
@@ -384,6 +382,10 @@ func (c *Cluster) going() map[*node]int {
 func (c *Cluster) turnToGo(t *transfer, going map[*node]int) {
 	if going[t.from] >= maxDrains {
 		c.wait(t, "it waits for its turn")
+		return
+	}
+	if t.branch.Pointer.Master != t.from.ID {
+		c.end(t, dotmesh.TransferCancelled, "it has left "+t.From+" already")
 		return
 	}
 	if !t.to.alive || t.to.draining {

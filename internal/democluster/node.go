@@ -95,6 +95,9 @@ func (c *Cluster) Silence(name dotmesh.Name, silent bool) error {
 	if err != nil {
 		return err
 	}
+	if c.life.quiet == n {
+		c.life.quiet = nil // it does not come back by itself any more
+	}
 	c.silence(n, silent)
 	return nil
 }
@@ -114,7 +117,7 @@ func (c *Cluster) silence(n *node, silent bool) {
 		c.stall(n)
 	} else {
 		c.logf(n, "info", "%s is back after %s", n.Name, c.time().Sub(n.heard).Round(time.Second))
-		c.comeBack(n)
+		c.comeBack()
 	}
 	c.feed.wake()
 }
