@@ -292,6 +292,7 @@ func (s *service) SetDot(ctx context.Context, r dotmesh.SetDot) (dotmesh.DotStat
 			return dotmesh.DotStatus{}, err
 		}
 		d.Dot = next
+		s.c.unspread(d)
 		for _, b := range d.branches {
 			s.c.spread(b)
 		}

@@ -88,7 +88,7 @@ func (s *service) attached(v dotmesh.Volume) (*attachment, *branch) {
 	}
 	for _, b := range d.branches {
 		for _, a := range b.used {
-			if a.node == s.at && a.volume == v {
+			if a.node == s.at && a.volume.String() == v.String() {
 				return a, b
 			}
 		}

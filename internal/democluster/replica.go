@@ -86,6 +86,19 @@ func (c *Cluster) dropLags(l *line) {
 	c.lags = slices.DeleteFunc(c.lags, func(have *lag) bool { return have.line == l })
 }
 
+// unspread forgets what nodes were to fetch of a dot's branches that are to keep them no more.
+func (c *Cluster) unspread(d *dot) {
+	c.lags = slices.DeleteFunc(c.lags, func(l *lag) bool {
+		if l.line.dot != d || c.keeps(l.node, l.line.owner) || l.paused {
+			return false
+		}
+		if l.transfer != nil {
+			c.end(l.transfer, dotmesh.TransferCancelled, "the dot's commits are not to be on "+string(l.node.Name)+" any more")
+		}
+		return true
+	})
+}
+
 // next returns the commit that is to be fetched next, or nil.
 func (l *lag) next() *commit {
 	_, oldest := l.missing()
