@@ -17,18 +17,25 @@ import (
 // service may know of.
 func since(t *testing.T, c *democluster.Cluster, s dotmesh.Service, cursor string) (all []dotmesh.Event) {
 	t.Helper()
-	next, err := strconv.Atoi(must(c.State(t.Context(), "registry.cursor"))(t)["registry.cursor"])
-	ok(t, err)
-	if number(cursor) == next-1 {
+	last := eventCount(t, c)
+	if number(cursor) == last {
 		return nil
 	}
 	for e, err := range s.Events(t.Context(), cursor) {
 		ok(t, err)
-		if all = append(all, e); number(e.Cursor) == next-1 {
+		if all = append(all, e); number(e.Cursor) == last {
 			break
 		}
 	}
 	return all
+}
+
+// eventCount returns how many events there ever were.
+func eventCount(t *testing.T, c *democluster.Cluster) int {
+	t.Helper()
+	next, err := strconv.Atoi(must(c.State(t.Context(), "registry.cursor"))(t)["registry.cursor"])
+	ok(t, err)
+	return next - 1
 }
 
 // number returns the number that a cursor ends in.

@@ -111,6 +111,11 @@ func (l *life) after(d time.Duration) <-chan struct{} {
 	return over
 }
 
+// forget is for who does not wait any more.
+func (l *life) forget(over <-chan struct{}) {
+	l.waiting = slices.DeleteFunc(l.waiting, func(w waiter) bool { return w.over == over })
+}
+
 func (l *life) wake() {
 	l.waiting = slices.DeleteFunc(l.waiting, func(w waiter) bool {
 		if w.until > l.passed {

@@ -36,7 +36,8 @@ func (s *service) Recover(ctx context.Context) (dotmesh.Recovered, error) {
 	return dotmesh.Recovered{}, s.unsupported(ctx, "there is no pool to recover from")
 }
 
-// State implements dotmesh.Service.
+// State implements dotmesh.Service. Beside what a node says, "demo.passed" is the time that
+// Step has let pass, and "demo.waiting" how many wait for more of it.
 func (s *service) State(ctx context.Context, prefix string) (map[string]string, error) {
 	return ask(ctx, s, func() (map[string]string, error) {
 		if err := s.adminOnly(); err != nil {
@@ -47,7 +48,7 @@ func (s *service) State(ctx context.Context, prefix string) (map[string]string, 
 			"node.id": string(n.ID), "node.name": string(n.Name), "node.version": n.Version,
 			"node.cluster": c.record.ID.String(), "store.pool": n.Pool,
 			"registry.cursor": strconv.FormatUint(c.feed.next, 10), "registry.quorum": strconv.FormatBool(c.quorum()),
-			"demo.passed": c.life.passed.String(), "demo.dots": strconv.Itoa(len(c.order)),
+			"demo.passed": c.life.passed.String(), "demo.dots": strconv.Itoa(len(c.order)), "demo.waiting": strconv.Itoa(len(c.life.waiting)),
 		}
 		for _, l := range c.lags {
 			count, _ := l.missing()

@@ -221,6 +221,7 @@ func (o operator) wait(ctx context.Context, d time.Duration) error {
 	case <-over:
 		return nil
 	case <-ctx.Done():
+		locked(o, func() struct{} { o.c.life.forget(over); return struct{}{} })
 		return ctx.Err()
 	}
 }

@@ -2,6 +2,7 @@ package democluster_test
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -18,17 +19,11 @@ type did struct {
 	err   error
 }
 
-// run runs a plan to its end while time passes.
+// run runs a plan to its end. Time passes while it waits.
 func run(t *testing.T, c *democluster.Cluster, plan dotmesh.Plan) (d did) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	passing := make(chan struct{})
-	go func() {
-		defer close(passing)
-		for ctx.Err() == nil {
-			c.Step(500 * time.Millisecond)
-		}
-	}()
+	stop := passing(t, c)
+	defer stop()
 	for e, err := range c.Operator().Run(t.Context(), plan) {
 		if d.err = err; err != nil {
 			continue
@@ -38,9 +33,24 @@ func run(t *testing.T, c *democluster.Cluster, plan dotmesh.Plan) (d did) {
 		}
 		d.texts = append(d.texts, e.Step+": "+e.Text)
 	}
-	cancel()
-	<-passing
 	return d
+}
+
+// passing lets time pass whenever somebody waits for it, until it is stopped.
+func passing(t *testing.T, c *democluster.Cluster) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if state, err := c.State(ctx, "demo.waiting"); err == nil && state["demo.waiting"] != "0" {
+				c.Step(500 * time.Millisecond)
+				continue
+			}
+			runtime.Gosched()
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 func plan(t *testing.T, c *democluster.Cluster, kind dotmesh.JobKind, options ...string) dotmesh.Plan {
@@ -176,30 +186,19 @@ func TestARunEndsWithItsContextAndWithItsReader(t *testing.T) {
 	for _, err := range c.Operator().Run(ctx, p) {
 		wantError(t, err, dotmesh.Canceled, "")
 	}
-	for range c.Operator().Run(stepping(t, c), p) {
+	stop := passing(t, c)
+	for range c.Operator().Run(t.Context(), p) {
 		break
 	}
+	stop()
 	ok(t, run(t, c, p).err)
-}
-
-// stepping lets time pass until the context that it returns ends, with the test.
-func stepping(t *testing.T, c *democluster.Cluster) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
-			c.Step(100 * time.Millisecond)
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-ended })
-	return ctx
 }
 
 func TestOneJobRunsAtATime(t *testing.T) {
 	c := empty()
 	p := plan(t, c, dotmesh.JobInit)
-	for range c.Operator().Run(stepping(t, c), p) {
+	defer passing(t, c)()
+	for range c.Operator().Run(t.Context(), p) {
 		for _, err := range c.Operator().Run(t.Context(), p) {
 			wantError(t, err, dotmesh.Busy, "another job is under way")
 		}

@@ -21,7 +21,7 @@ func TestRefusalsSayWhatIsWrongAndChangeNothing(t *testing.T) {
 	}
 	status := status(t, c, "payments-db", "")
 	negative := -time.Hour
-	before := picture(t, c)
+	before, events := picture(t, c), eventCount(t, c)
 	for _, test := range []struct {
 		name string
 		call func(ctx context.Context) error
@@ -311,9 +311,12 @@ func TestRefusalsSayWhatIsWrongAndChangeNothing(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			wantError(t, test.call(t.Context()), test.kind, test.text)
-			if picture(t, c) != before {
-				t.Error("something has changed")
+			if n := eventCount(t, c) - events; n != 0 {
+				t.Errorf("%d events tell of a change", n)
 			}
 		})
+	}
+	if picture(t, c) != before {
+		t.Error("something has changed")
 	}
 }
