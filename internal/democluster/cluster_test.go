@@ -564,3 +564,29 @@ func TestANodeFallsSilentNowAndThen(t *testing.T) {
 	eventually(t, c, "a node is silent", func() bool { return silent() == 1 })
 	eventually(t, c, "it is back", func() bool { return silent() == 0 })
 }
+
+func TestTheHandMadePastIsInOrder(t *testing.T) {
+	c := democluster.New(democluster.Options{Dots: 200, Now: (&clock{noon}).Now})
+	for _, d := range must(c.Dots(t.Context()))(t) {
+		ops := must(c.Ops(t.Context(), dotmesh.OpsRequest{Dot: d.Name, Limit: 1000}))(t)
+		for i := 1; i < len(ops); i++ {
+			if ops[i].Time.After(ops[i-1].Time) || ops[0].Time.After(noon) {
+				t.Errorf("%s: operation %d (%s) is of %s, the next one of %s", d.Name, ops[i].N, ops[i].Verb, ops[i].Time, ops[i-1].Time)
+			}
+		}
+		for _, b := range must(c.Dot(t.Context(), d.Name))(t).All {
+			page := must(c.Log(t.Context(), dotmesh.LogRequest{Dot: d.Name, Branch: b.Name, Limit: 1000, System: true}))(t)
+			for i, m := range page.Commits {
+				if i > 0 && m.Time.After(page.Commits[i-1].Time) {
+					t.Errorf("%s of %s: %q is of %s, its child of %s", b.Name, d.Name, m.Message, m.Time, page.Commits[i-1].Time)
+				}
+				if b.Origin != nil && b.Stash == nil && m.ID == b.Origin.Commit && m.Time.After(b.Created) {
+					t.Errorf("%s of %s was made at %s from a commit of %s", b.Name, d.Name, b.Created, m.Time)
+				}
+			}
+			if b.Dirty.AsOf.Before(page.Commits[0].Time) || b.Dirty.AsOf.After(noon) {
+				t.Errorf("%s of %s was measured at %s, after a commit of %s", b.Name, d.Name, b.Dirty.AsOf, page.Commits[0].Time)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package democluster
 import (
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"dotmesh.io/dotmesh"
@@ -79,16 +80,16 @@ func (c *Cluster) paymentsDB(now time.Time) {
 	s.dot.Collaborators = []dotmesh.UserID{c.userNamed("ann").ID, c.userNamed("bob").ID}
 	tables(s, "master", 200*day-time.Minute, 4000*mib, 200)
 	for i := range 115 {
-		ago := time.Duration(199-i) * day * 3 / 2
+		ago := time.Duration(115-i)*day*3/2 + 5*time.Hour
 		s.write("master", ago+time.Hour, "__default__/base/16384/16402", binaryFile(int64(1000+i/2)*mib, uint64(210+i)), int64(2+i%9)*mib)
-		s.commit("master", max(ago, 3*day-time.Duration(i)*time.Minute), "cron", fmt.Sprintf("nightly, run %d", 1201+i))
+		s.commit("master", ago, "cron", fmt.Sprintf("nightly, run %d", 1201+i))
 	}
-	s.fork("master", "HEAD~2", "old", 20*day, "ann", 0)
+	s.fork("master", "HEAD~2", "old", day, "ann", 0)
 	s.write("master", time.Hour+time.Minute, "__default__/postgresql.conf", textFile(postgresConf+"archive_mode = on\n"), 4096)
 	s.commit("master", time.Hour, "bob", "before migration", "ticket", "PAY-1180")
 	s.fork("master", "HEAD", "fix-42", 50*time.Minute, "bob", 2)
 	for i, what := range []string{"ledger rebuilt without doubles", "refunds of March booked twice: fixed", "sums checked against the bank's file"} {
-		s.write("fix-42", time.Duration(45-10*i)*time.Minute, "__default__/fix/ledger.sql", textFile(ledger[:len(ledger)-100*(2-i)]), 4096)
+		s.write("fix-42", time.Duration(45-10*i)*time.Minute, "__default__/fix/ledger.sql", textFile(strings.Join(strings.SplitAfter(ledger, "\n")[:4+2*i], "")), 4096)
 		s.commit("fix-42", time.Duration(40-10*i)*time.Minute, "bob", what, "ticket", "PAY-42")
 	}
 	s.write("master", 3*time.Minute, "__default__/base/16384/16402", binaryFile(1062*mib, 399), 9*mib)
@@ -245,10 +246,17 @@ func (c *Cluster) warehouse(now time.Time) {
 			s.write("master", ago+time.Hour, "__default__/schema.sql", textFile(fmt.Sprintf("-- revision %d\ncreate table sales (day date, article int, pieces int, cents bigint);\n", i/30+1)), 4096)
 		}
 		s.commit("master", ago, "nightly", fmt.Sprintf("facts of %s", now.Add(-ago).Format(time.DateOnly)), "rows", fmt.Sprint(180_000+731*(i%97)))
+		if i == 419 {
+			monthEnd(s, ago-time.Hour)
+		}
 	}
-	s.fork("master", "HEAD~30", "month-end", 29*day, "ann", 1)
-	s.write("month-end", 29*day-time.Hour, "__default__/corrections.csv", textFile("day,article,pieces\n2026-10-30,1003,-4\n"), 4096)
-	s.commit("month-end", 29*day-2*time.Hour, "ann", "corrections before the books are closed", "ticket", "REP-9")
+}
+
+// monthEnd tells of corrections to the facts, which come in while the nightly runs go on.
+func monthEnd(s *story, ago time.Duration) {
+	s.fork("master", "HEAD", "month-end", ago, "ann", 1)
+	s.write("month-end", ago-time.Hour, "__default__/corrections.csv", textFile("day,article,pieces\n2026-10-27,1003,-4\n"), 4096)
+	s.commit("month-end", ago-2*time.Hour, "ann", "corrections before the books are closed", "ticket", "REP-9")
 }
 
 func (c *Cluster) dashboards(now time.Time) {
