@@ -114,19 +114,23 @@ func (c *Cluster) branchWithReplicas(b *branch) dotmesh.BranchStatus {
 }
 
 // origin says where the branch was forked from another one: never a stash, and never the
-// branch itself, though a reset forks it from its own past.
+// branch itself, though a reset forks it from its own past. A stash was forked where the
+// branch was that it is of.
 func (b *branch) origin() *dotmesh.ForkPoint {
 	for from := b.line.origin; from != nil; from = from.line.origin {
-		owner := from.line.owner
-		of := owner.ID
-		if owner.Stash != nil {
-			of = owner.Stash.Of
-		}
-		if of != b.ID {
+		if of := from.line.owner.standsFor(); of != b.standsFor() {
 			return &dotmesh.ForkPoint{Branch: of, Commit: from.ID}
 		}
 	}
 	return nil
+}
+
+// standsFor returns the ordinary branch that a branch or stash stands for.
+func (b *branch) standsFor() dotmesh.BranchID {
+	if b.Stash != nil {
+		return b.Stash.Of
+	}
+	return b.ID
 }
 
 // Status implements dotmesh.Service.

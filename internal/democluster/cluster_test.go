@@ -414,7 +414,10 @@ func TestTransfersWithARemoteAreTriedAgainAndGiveUp(t *testing.T) {
 		return dotmesh.Transfer{}
 	}
 	push, pull, failed := find("push", "running"), find("pull", "waiting"), find("push", "failed")
-	wantError(t, c.RetryTransfer(t.Context(), push.ID), dotmesh.Conflict, "is under way already")
+	ok(t, c.RetryTransfer(t.Context(), push.ID))
+	if tr := transferOf(t, c, push.ID); tr != push {
+		t.Errorf("a retry of what runs made it %+v", tr)
+	}
 	ok(t, c.RetryTransfer(t.Context(), failed.ID))
 	if tr := transferOf(t, c, failed.ID); tr.State != dotmesh.TransferRunning || tr.Try != failed.Try+1 || !tr.Ended.IsZero() {
 		t.Errorf("after a retry it is %+v", tr)
@@ -424,7 +427,7 @@ func TestTransfersWithARemoteAreTriedAgainAndGiveUp(t *testing.T) {
 	if tr := transferOf(t, c, pull.ID); tr.Try != 5 || !strings.Contains(tr.Reason, "dm transfers retry "+pull.ID.String()) {
 		t.Errorf("it ended as %+v", tr)
 	}
-	wantError(t, c.CancelTransfer(t.Context(), dotmesh.NewUUID()), dotmesh.NotFound, "no transfer")
+	wantError(t, c.CancelTransfer(t.Context(), dotmesh.NewUUID()), dotmesh.NotFound, "there is no transfer")
 }
 
 func TestReplicasFollowTheSetting(t *testing.T) {
@@ -498,7 +501,7 @@ func TestTokensLastAndAreRevoked(t *testing.T) {
 	if all := must(c.Cluster(t.Context()))(t).Tokens; len(all) != 0 {
 		t.Errorf("tokens are %+v, want none", all)
 	}
-	wantError(t, c.RevokeToken(t.Context(), token.ID), dotmesh.NotFound, "no token")
+	ok(t, c.RevokeToken(t.Context(), token.ID))
 	_, _, err = c.CreateToken(t.Context(), dotmesh.TokenRequest{Lasts: 8 * 24 * time.Hour})
 	wantError(t, err, dotmesh.Invalid, "at most a week")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io/fs"
 	"iter"
+	"path"
 	"strings"
 
 	"dotmesh.io/dotmesh"
@@ -60,21 +61,33 @@ func (s *service) ReadFile(ctx context.Context, r dotmesh.FileRequest) (dotmesh.
 		if err != nil {
 			return dotmesh.FilePart{}, err
 		}
-		f := m.data.find(r.Path)
-		switch {
-		case !fs.ValidPath(r.Path) || strings.ContainsRune(r.Path, 0):
-			return dotmesh.FilePart{}, dotmesh.E(op, dotmesh.Invalid, "invalid path %q: give it from the top of the branch, without a leading slash", r.Path)
-		case r.Offset < 0 || r.Limit < 0:
-			return dotmesh.FilePart{}, dotmesh.E(op, dotmesh.Invalid, "offset and limit must not be negative")
-		case f == nil && (r.Path == "." || m.data.isDir(r.Path)):
-			return dotmesh.FilePart{}, dotmesh.E(op, dotmesh.Invalid, "%s is a directory", r.Path)
-		case f == nil:
-			return dotmesh.FilePart{}, dotmesh.E(op, dotmesh.NotFound, "no file %s in commit %s", r.Path, m.ID)
-		case !f.mode.IsRegular():
-			return dotmesh.FilePart{}, dotmesh.E(op, dotmesh.Invalid, "%s is no regular file", r.Path)
+		if r.Offset < 0 || r.Limit < 0 {
+			return dotmesh.FilePart{}, dotmesh.E(op, dotmesh.Invalid, "neither offset nor limit can be negative")
+		}
+		f, err := m.data.regular(r.Path)
+		if err != nil {
+			return dotmesh.FilePart{}, err
 		}
 		return dotmesh.FilePart{Data: f.read(r.Offset, min(cmp.Or(r.Limit, defaultPart), maxPart)), Size: f.size}, nil
 	})
+}
+
+// regular returns the regular file at a path.
+func (t *tree) regular(name string) (*file, error) {
+	const op = "democluster.ReadFile"
+	if name == "" || path.IsAbs(name) || path.Clean(name) != name || strings.HasPrefix(name+"/", "../") || strings.ContainsRune(name, 0) {
+		return nil, dotmesh.E(op, dotmesh.Invalid, "invalid path %q: give it from the top of the branch, as a diff shows it", name)
+	}
+	f := t.find(name)
+	switch {
+	case f == nil && (name == "." || t.isDir(name)):
+		return nil, dotmesh.E(op, dotmesh.Invalid, "%q is a directory, and no regular file", name)
+	case f == nil:
+		return nil, dotmesh.E(op, dotmesh.NotFound, "there is no file %q", name)
+	case f.mode&fs.ModeSymlink != 0:
+		return nil, dotmesh.E(op, dotmesh.Invalid, "%q is a symbolic link, and no regular file", name)
+	}
+	return f, nil
 }
 
 // Check implements dotmesh.Service. All commits are sound.

@@ -56,12 +56,16 @@ func (c *Cluster) transferBy(id dotmesh.UUID) *transfer {
 // movable says why a branch cannot go to a node now, or nil.
 func (c *Cluster) movable(b *branch, to *node) error {
 	const op = "democluster.Move"
+	switch {
+	case b.Stash != nil:
+		return dotmesh.E(op, dotmesh.Conflict, "%s is a stash, which stays where it is; make a branch from it and move that", b.Name)
+	case b.Pointer.Master == to.ID:
+		return dotmesh.E(op, dotmesh.Conflict, "%s is the master of %s@%s already", to.Name, b.dot.Name, b.Name)
+	}
 	if err := c.changeable(b); err != nil {
 		return err
 	}
 	switch free := c.usage(to); {
-	case b.Pointer.Master == to.ID:
-		return dotmesh.E(op, dotmesh.Conflict, "node %s is the master of %s already", to.Name, b.Name)
 	case !to.alive:
 		return dotmesh.E(op, dotmesh.Unreachable, "node %s does not answer; nothing was done, choose another one or try again when it is back", to.Name)
 	case to.draining:

@@ -178,33 +178,33 @@ func TestRefusalsSayWhatIsWrongAndChangeNothing(t *testing.T) {
 				_, err := c.ReadFile(ctx, dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: fixtures}, Path: "__default__/none"})
 				return err
 			},
-			dotmesh.NotFound, "no file __default__/none in commit",
+			dotmesh.NotFound, `there is no file "__default__/none"`,
 		},
 		{
 			"a directory is read", func(ctx context.Context) error {
 				_, err := c.ReadFile(ctx, dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: fixtures}, Path: "__default__"})
 				return err
 			},
-			dotmesh.Invalid, "__default__ is a directory",
+			dotmesh.Invalid, `"__default__" is a directory, and no regular file`,
 		},
 		{
 			"a path that leads outside", func(ctx context.Context) error {
 				_, err := c.ReadFile(ctx, dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: fixtures}, Path: "../etc/passwd"})
 				return err
 			},
-			dotmesh.Invalid, "invalid path",
+			dotmesh.Invalid, "give it from the top of the branch, as a diff shows it",
 		},
 		{"a symbolic link is read", func(ctx context.Context) error {
 			stop := dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: images, Ref: must(c.Log(ctx, dotmesh.LogRequest{Dot: images, System: true}))(t).Commits[0].ID.String()}, Path: "__default__/articles/latest"}
 			_, err := c.ReadFile(ctx, stop)
 			return err
-		}, dotmesh.Invalid, "is no regular file"},
+		}, dotmesh.Invalid, "is a symbolic link, and no regular file"},
 		{
 			"a negative offset", func(ctx context.Context) error {
 				_, err := c.ReadFile(ctx, dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: fixtures}, Path: "__default__/users.json", Offset: -1})
 				return err
 			},
-			dotmesh.Invalid, "must not be negative",
+			dotmesh.Invalid, "neither offset nor limit can be negative",
 		},
 		{
 			"an undo of what is not in the log", func(ctx context.Context) error {
@@ -236,7 +236,7 @@ func TestRefusalsSayWhatIsWrongAndChangeNothing(t *testing.T) {
 				_, err := c.Move(ctx, dotmesh.MoveRequest{Dot: fixtures, Node: "node-1"})
 				return err
 			},
-			dotmesh.Conflict, "node node-1 is the master of master already",
+			dotmesh.Conflict, "node-1 is the master of qa/fixtures@master already",
 		},
 		{
 			"a move of what moves", func(ctx context.Context) error {
@@ -250,7 +250,7 @@ func TestRefusalsSayWhatIsWrongAndChangeNothing(t *testing.T) {
 				_, err := c.Move(ctx, dotmesh.MoveRequest{Dot: shop, Branch: stash, Node: "node-2"})
 				return err
 			},
-			dotmesh.Conflict, "is a stash, which never changes",
+			dotmesh.Conflict, "is a stash, which stays where it is; make a branch from it and move that",
 		},
 		{"a takeover by the master", func(ctx context.Context) error {
 			_, err := c.Takeover(ctx, dotmesh.TakeoverRequest{Dot: pay, Node: status.Pointer.Master, Epoch: status.Pointer.Epoch})

@@ -112,7 +112,7 @@ func (s *service) transferWith(id dotmesh.UUID) (*transfer, error) {
 			return t, nil
 		}
 	}
-	return nil, dotmesh.E("democluster.Transfer", dotmesh.NotFound, `no transfer %s; "dm transfers" shows those there are`, id)
+	return nil, dotmesh.E("democluster.Transfer", dotmesh.NotFound, `there is no transfer %s; "dm transfers" shows those there are`, id)
 }
 
 // CancelTransfer implements dotmesh.Service.
@@ -147,7 +147,7 @@ func (s *service) RetryTransfer(ctx context.Context, id dotmesh.UUID) error {
 		case t.State == dotmesh.TransferDone:
 			return dotmesh.E(op, dotmesh.Conflict, "the %s of %s to %s is done already", t.Kind, t.Dot, t.To)
 		case t.State == dotmesh.TransferRunning:
-			return dotmesh.E(op, dotmesh.Conflict, "the %s of %s to %s is under way already", t.Kind, t.Dot, t.To)
+			return nil // it runs on
 		case s.c.dots[t.branch.dot.ID] == nil || t.branch.dot.withID(t.branch.ID) == nil:
 			return dotmesh.E(op, dotmesh.Conflict, "branch %s of %s has been deleted since", t.Branch, t.Dot)
 		}
