@@ -47,7 +47,7 @@ func (c *cluster) enter() tea.Cmd {
 	})
 }
 
-func (c *cluster) take(p *feed.Picture) tea.Cmd { return nil }
+func (c *cluster) take(*feed.Picture) tea.Cmd { return nil }
 
 func (c *cluster) lines() []string {
 	text := c.text()

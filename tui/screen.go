@@ -50,15 +50,14 @@ type screen interface {
 // still is the part of a screen that most screens do not have.
 type still struct{}
 
-func (still) take(*feed.Picture) tea.Cmd { return nil }
-func (still) enter() tea.Cmd             { return nil }
-func (still) filtered() string           { return "" }
-func (still) back() bool                 { return false }
-func (still) moved() tea.Cmd             { return nil }
-func (still) click(int, int)             {}
-func (still) open() tea.Cmd              { return nil }
-func (still) describe() tea.Cmd          { return nil }
-func (still) mark(bool)                  {}
-func (still) sort(bool)                  {}
-func (still) name() string               { return "" }
-func (still) setFilter(string) error     { return nil }
+func (still) enter() tea.Cmd         { return nil }
+func (still) filtered() string       { return "" }
+func (still) back() bool             { return false }
+func (still) moved() tea.Cmd         { return nil }
+func (still) click(int, int)         {}
+func (still) open() tea.Cmd          { return nil }
+func (still) describe() tea.Cmd      { return nil }
+func (still) mark(bool)              {}
+func (still) sort(bool)              {}
+func (still) name() string           { return "" }
+func (still) setFilter(string) error { return nil }

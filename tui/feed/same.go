@@ -21,7 +21,7 @@ func sameDot(a, b *dotmesh.Dot) bool {
 func sameBranch(a, b *dotmesh.BranchStatus) bool {
 	return a.ID == b.ID && a.Dot == b.Dot && a.Name == b.Name && a.Pointer == b.Pointer && a.Created.Equal(b.Created) &&
 		a.Current == b.Current && a.MasterName == b.MasterName && a.Mounted == b.Mounted &&
-		a.Size == b.Size && sameBytes(a.Dirty, b.Dirty) && sameValue(a.Origin, b.Origin) && sameValue(a.Stash, b.Stash) &&
+		a.Size == b.Size && sameBytes(a.Dirty, b.Dirty) && a.Missing == b.Missing && a.Behind == b.Behind && sameValue(a.Origin, b.Origin) && sameValue(a.Stash, b.Stash) &&
 		slices.Equal(a.Containers, b.Containers) && slices.EqualFunc(a.Replicas, b.Replicas, sameReplica)
 }
 
