@@ -36,6 +36,7 @@ type Options struct {
 	ReadOnly bool   // nothing can be changed
 	Palette  string // one of Palettes; empty: by the settings and the environment
 	Settings Settings
+	Trace    io.Writer // gets a line of JSON for each frame; nil: nobody counts
 
 	next *next // nil: the user leaves
 }
@@ -69,7 +70,9 @@ func runOn(ctx context.Context, o *Options) error {
 	g.Go(func() error { return f.Run(ctx) })
 	g.Go(func() error {
 		defer stop() // the feed ends with the program
-		_, err := tea.NewProgram(newUI(ctx, o, f), o.program(ctx)...).Run()
+		traced := *o
+		model := traced.trace(newUI(ctx, o, f))
+		_, err := tea.NewProgram(model, traced.program(ctx)...).Run()
 		return err
 	})
 	err := g.Wait()

@@ -96,7 +96,16 @@ func (o *uiOptions) open(ctx context.Context, options tui.Options) error {
 		return tui.Plain(ctx, options, o.IO.Out.Flush)
 	}
 	options.Out = o.IO.Screen
-	return tui.Run(ctx, options)
+	path := o.Getenv("DM_TUI_TRACE")
+	if path == "" {
+		return tui.Run(ctx, options)
+	}
+	trace, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return failure("write DM_TUI_TRACE", err)
+	}
+	options.Trace = trace
+	return errors.Join(tui.Run(ctx, options), trace.Close())
 }
 
 // options are what does not depend on the server.
