@@ -154,7 +154,7 @@ func masterName(b *dotmesh.BranchStatus) string {
 func (u *ui) masterCell(b *dotmesh.BranchStatus) table.Cell {
 	if b.Pointer.State.Phase == dotmesh.Held || b.Pointer.State.Phase == "" {
 		if n := u.node(b.Pointer.Master); n != nil && !n.Alive {
-			return table.Cell{Text: "!" + masterName(b), Style: u.look.fault}
+			return table.Cell{Text: "!" + masterName(b), Style: u.look.pen.fault}
 		}
 		return table.Cell{Text: masterName(b)}
 	}
@@ -162,7 +162,7 @@ func (u *ui) masterCell(b *dotmesh.BranchStatus) table.Cell {
 	if n := u.node(b.Pointer.State.To); n != nil {
 		to = string(n.Name)
 	}
-	return table.Cell{Text: masterName(b) + ">" + to, Style: u.look.warn}
+	return table.Cell{Text: masterName(b) + ">" + to, Style: u.look.pen.warn}
 }
 
 // lagCell is how far the replica furthest behind is.
@@ -174,9 +174,9 @@ func (u *ui) lagCell(b *dotmesh.BranchStatus) table.Cell {
 }
 
 func (u *ui) dirtyCell(b dotmesh.Bytes) table.Cell {
-	c := table.Cell{Text: dirty(b), Style: u.look.dim}
+	c := table.Cell{Text: dirty(b), Style: u.look.pen.dim}
 	if b.Bytes > 0 {
-		c.Style = u.look.warn
+		c.Style = u.look.pen.warn
 	}
 	return c
 }

@@ -75,9 +75,9 @@ func (f *faults) lines() []string {
 		if one == nil {
 			return
 		}
-		cells[0] = table.Cell{Text: when(one.at, f.u.o.Now()), Style: f.u.look.dim}
+		cells[0] = table.Cell{Text: when(one.at, f.u.o.Now()), Style: f.u.look.pen.dim}
 		cells[1] = table.Cell{Text: one.what}
-		cells[2] = table.Cell{Text: string(one.kind), Style: f.u.look.warn}
+		cells[2] = table.Cell{Text: string(one.kind), Style: f.u.look.pen.warn}
 		cells[3] = table.Cell{Text: one.text}
 	})
 }

@@ -171,9 +171,24 @@ func (u *ui) hints() string {
 	if d := u.dialog(); d != nil {
 		return u.pairs(d.hints(), u.width)
 	}
+	place := hintPlace{u.shown().scope(), u.width, u.o.Palette}
+	if u.hinted.place != place {
+		u.hinted.place, u.hinted.text = place, u.hintsOf(place)
+	}
+	return u.hinted.text
+}
+
+// hintPlace is what the hints depend on besides the key table.
+type hintPlace struct {
+	scope   scope
+	width   int
+	palette string
+}
+
+func (u *ui) hintsOf(place hintPlace) string {
 	var here []*binding
 	for i := range u.keys {
-		if b := &u.keys[i]; b.hint != "" && b.in&u.shown().scope() != 0 && b.name != "help" {
+		if b := &u.keys[i]; b.hint != "" && b.in&place.scope != 0 && b.name != "help" {
 			here = append(here, b)
 		}
 	}
@@ -182,8 +197,8 @@ func (u *ui) hints() string {
 	for i, b := range here {
 		all[i] = hint{b.key(), b.hint}
 	}
-	help := u.pairs([]hint{{"?", "help"}, {"q", "quit"}}, u.width)
-	return u.pairs(all, u.width-ansi.StringWidth(help)) + help
+	help := u.pairs([]hint{{"?", "help"}, {"q", "quit"}}, place.width)
+	return u.pairs(all, place.width-ansi.StringWidth(help)) + help
 }
 
 // urgency orders hints for lines that do not hold all: how to look around, then what can be

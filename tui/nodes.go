@@ -126,16 +126,16 @@ func (n *nodes) lines() []string {
 // nodeCells shows no figure of a silent node as if it were known.
 func (u *ui) nodeCells(s *dotmesh.NodeStatus, cells []table.Cell) {
 	cells[0] = table.Cell{Text: string(s.Name)}
-	cells[1] = table.Cell{Text: nodeState(s), Style: u.look.good}
+	cells[1] = table.Cell{Text: nodeState(s), Style: u.look.pen.good}
 	cells[6] = table.Cell{Text: termsafe.Line(s.Version)}
-	cells[7] = table.Cell{Text: termsafe.Line(s.Node.Pool), Style: u.look.dim}
+	cells[7] = table.Cell{Text: termsafe.Line(s.Node.Pool), Style: u.look.pen.dim}
 	if !s.Alive {
-		cells[1].Style = u.look.fault
+		cells[1].Style = u.look.pen.fault
 		if !s.AsOf.IsZero() {
 			cells[1].Text += " since " + when(s.AsOf, u.o.Now())
 		}
 		for _, i := range []int{2, 3, 4, 5} {
-			cells[i] = table.Cell{Text: unknown, Style: u.look.dim}
+			cells[i] = table.Cell{Text: unknown, Style: u.look.pen.dim}
 		}
 		return
 	}
@@ -143,7 +143,7 @@ func (u *ui) nodeCells(s *dotmesh.NodeStatus, cells []table.Cell) {
 	cells[3] = table.Cell{Text: size(s.Pool.Size-s.Pool.Free) + "/" + size(s.Pool.Size)}
 	cells[4] = table.Cell{Text: lag(s.Missing, s.Behind)}
 	if s.Missing > 0 {
-		cells[4].Style = u.look.warn
+		cells[4].Style = u.look.pen.warn
 	}
 	cells[5] = table.Cell{Text: span(s.RTT)}
 }

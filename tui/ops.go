@@ -157,23 +157,23 @@ func (o *ops) lines() []string {
 
 func (o *ops) cells(op *dotmesh.Op, cells []table.Cell) {
 	cells[0] = table.Cell{Text: strconv.FormatUint(op.N, 10)}
-	cells[1] = table.Cell{Text: when(op.Time, o.u.o.Now()), Style: o.u.look.dim}
+	cells[1] = table.Cell{Text: when(op.Time, o.u.o.Now()), Style: o.u.look.pen.dim}
 	cells[2] = table.Cell{Text: string(op.Verb)}
 	if op.Undoes > 0 {
 		cells[2].Text += " of " + strconv.FormatUint(op.Undoes, 10)
 	}
 	if o.undone(op.N) {
-		cells[2] = table.Cell{Text: cells[2].Text + " (undone)", Style: o.u.look.dim}
+		cells[2] = table.Cell{Text: cells[2].Text + " (undone)", Style: o.u.look.pen.dim}
 	}
 	cells[3] = table.Cell{Text: string(op.Name)}
 	if !op.Old.IsZero() {
-		cells[4] = table.Cell{Text: short(op.Old.Commit), Style: o.u.look.key}
+		cells[4] = table.Cell{Text: short(op.Old.Commit), Style: o.u.look.pen.key}
 	}
 	if !op.New.IsZero() {
-		cells[5] = table.Cell{Text: short(op.New.Commit), Style: o.u.look.key}
+		cells[5] = table.Cell{Text: short(op.New.Commit), Style: o.u.look.pen.key}
 	}
 	cells[6] = table.Cell{Text: termsafe.Line(op.By)}
-	cells[7] = table.Cell{Text: termsafe.Line(op.Why), Style: o.u.look.dim}
+	cells[7] = table.Cell{Text: termsafe.Line(op.Why), Style: o.u.look.pen.dim}
 }
 
 func (o *ops) crumbs() string {

@@ -111,7 +111,7 @@ func (b *browse) branchLines() []string {
 			if b.stashes {
 				sign = "- "
 			}
-			cells[0] = table.Cell{Text: sign + plural(stashes, "stash", "stashes"), Style: b.u.look.dim}
+			cells[0] = table.Cell{Text: sign + plural(stashes, "stash", "stashes"), Style: b.u.look.pen.dim}
 			return
 		}
 		b.branchCells(all[id], stems[id], cells)
@@ -148,7 +148,7 @@ func (b *browse) branchCells(s *dotmesh.BranchStatus, stem string, cells []table
 	}
 	cells[0] = table.Cell{Text: name + string(s.Name)}
 	if s.Stash != nil {
-		cells[0].Style = b.u.look.dim
+		cells[0].Style = b.u.look.pen.dim
 	}
 	cells[1] = b.u.dirtyCell(s.Dirty)
 	cells[2] = table.Cell{Text: count(s.Pointer.Count)}
@@ -174,7 +174,7 @@ func (b *browse) commitLines() []string {
 	lines := []string{b.heading(paneCommits, title, width)}
 	return append(lines, b.commits.View(func(id dotmesh.CommitID, cells []table.Cell) {
 		if id.IsZero() {
-			cells[2] = table.Cell{Text: "in no commit yet: " + dirty(at.Dirty), Style: b.u.look.warn}
+			cells[2] = table.Cell{Text: "in no commit yet: " + dirty(at.Dirty), Style: b.u.look.pen.warn}
 			return
 		}
 		b.commitCells(byID[id], cells)
@@ -185,10 +185,10 @@ func (b *browse) commitCells(c *dotmesh.Commit, cells []table.Cell) {
 	if c == nil {
 		return
 	}
-	cells[0] = table.Cell{Text: short(c.ID), Style: b.u.look.key}
-	cells[1] = table.Cell{Text: when(c.Time, b.u.o.Now()), Style: b.u.look.dim}
+	cells[0] = table.Cell{Text: short(c.ID), Style: b.u.look.pen.key}
+	cells[1] = table.Cell{Text: when(c.Time, b.u.o.Now()), Style: b.u.look.pen.dim}
 	cells[2] = table.Cell{Text: firstLine(c.Message)}
-	cells[3] = table.Cell{Text: c.Author, Style: b.u.look.dim}
+	cells[3] = table.Cell{Text: c.Author, Style: b.u.look.pen.dim}
 }
 
 // detailLines tell more of what the cursor is on.

@@ -4,6 +4,8 @@ import (
 	"image/color"
 
 	"charm.land/lipgloss/v2"
+
+	"dotmesh.io/dotmesh/tui/table"
 )
 
 // The palettes. ASCII is without colour, too.
@@ -25,6 +27,7 @@ type theme struct {
 	added, removed                  lipgloss.Style
 	header, cursor, blurred, marked lipgloss.Style
 	bar                             lipgloss.Style // the first line
+	pen                             pens           // the same, for the cells of tables
 
 	cut, mark             string // a text that was cut; a row that is marked
 	vertical, horizontal  string
@@ -33,8 +36,20 @@ type theme struct {
 	branch, last, through string    // of a tree
 }
 
+// pens are styles that cost nothing where they are used for each cell.
+type pens struct{ dim, key, good, warn, fault *table.Pen }
+
 // newTheme returns the palette of that name; an unknown one is the dark one.
 func newTheme(palette string) theme {
+	t := styles(palette)
+	t.pen = pens{
+		dim: table.NewPen(t.dim), key: table.NewPen(t.key),
+		good: table.NewPen(t.good), warn: table.NewPen(t.warn), fault: table.NewPen(t.fault),
+	}
+	return t
+}
+
+func styles(palette string) theme {
 	t := plainTheme()
 	switch palette {
 	case PaletteASCII:

@@ -134,7 +134,7 @@ func (u *ui) transferCells(t *dotmesh.Transfer, cells []table.Cell) {
 	if t.Of > 0 {
 		cells[6] = table.Cell{Text: strconv.Itoa(t.Commits) + "/" + strconv.Itoa(t.Of)}
 	}
-	cells[7] = table.Cell{Text: u.why(t), Style: u.look.dim}
+	cells[7] = table.Cell{Text: u.why(t), Style: u.look.pen.dim}
 }
 
 func (u *ui) stateStyle(s dotmesh.TransferState) table.Style {

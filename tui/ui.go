@@ -47,6 +47,10 @@ type ui struct {
 	rev      uint64 // raised by every message that may change what is shown
 	drawn    uint64 // the rev that view shows
 	view     tea.View
+	hinted   struct { // the hints as they were made last
+		place hintPlace
+		text  string
+	}
 	quitting bool
 }
 
