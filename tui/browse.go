@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -39,8 +40,8 @@ type browse struct {
 	branches      *table.Table[dotmesh.BranchID]
 	commits       *table.Table[dotmesh.CommitID]
 
-	taken   []*dotmesh.DotStatus // of the last picture
 	byID    map[dotmesh.DotID]*dotmesh.DotStatus
+	listed  []*dotmesh.DotStatus // of the last picture
 	wanted  *filter.Filter
 	typed   string   // the filter as typed
 	columns []column // of the dots
@@ -146,18 +147,35 @@ func (b *browse) refocus() {
 
 // take implements screen.
 func (b *browse) take(p *feed.Picture) tea.Cmd {
-	if !sameSlice(b.taken, p.Dots) {
-		b.taken = p.Dots
-		clear(b.byID)
-		for _, d := range p.Dots {
-			b.byID[d.ID] = d
-		}
+	if !sameSlice(b.listed, p.Dots) && (!b.refresh(p.Dots) || b.typed != "" || b.column > 0) {
 		b.arrange()
 	}
 	if b.u.at != atBrowse {
 		return nil // what belongs to the cursor is read when somebody looks
 	}
 	return b.moved()
+}
+
+// refresh notes the dots of a picture, and reports whether they are those of the picture
+// before, in its order: of thousands of dots a few have changed.
+func (b *browse) refresh(dots []*dotmesh.DotStatus) (same bool) {
+	before := b.listed
+	b.listed = dots
+	same = len(before) == len(dots)
+	for i := 0; same && i < len(dots); i++ {
+		if d := dots[i]; d != before[i] {
+			same = d.ID == before[i].ID
+			b.byID[d.ID] = d
+		}
+	}
+	if same {
+		return true
+	}
+	clear(b.byID)
+	for _, d := range dots {
+		b.byID[d.ID] = d
+	}
+	return false
 }
 
 // sameSlice reports whether two slices are one and the same, which the feed hands out as
@@ -175,8 +193,9 @@ func (b *browse) arrange() {
 			shown = append(shown, d)
 		}
 	}
-	if b.column > 0 { // they come by name
-		slices.SortStableFunc(shown, b.columns[b.column].compare)
+	moving := b.column > 0 && !b.u.resting()
+	if b.column > 0 && !moving { // they come by name
+		sortDots(shown, b.columns[b.column].compare)
 	}
 	if b.reverse {
 		slices.Reverse(shown)
@@ -185,10 +204,27 @@ func (b *browse) arrange() {
 	for i, d := range shown {
 		ids[i] = d.ID
 	}
-	if b.column > 0 && !b.u.resting() {
+	if moving {
 		ids = keepOrder(b.dots.Rows(), ids)
 	}
 	b.dots.SetRows(ids)
+}
+
+// sortDots sorts dots, and leaves those that are equal as they are. It is several times
+// faster than slices.SortStableFunc, which spares memory that there is.
+func sortDots(dots []*dotmesh.DotStatus, by func(a, b *dotmesh.DotStatus) int) {
+	type ranked struct {
+		dot *dotmesh.DotStatus
+		at  int
+	}
+	all := make([]ranked, len(dots))
+	for i, d := range dots {
+		all[i] = ranked{d, i}
+	}
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(by(a.dot, b.dot), a.at-b.at) })
+	for i, r := range all {
+		dots[i] = r.dot
+	}
 }
 
 // keepOrder returns the ids of next in the order that they have in before; new ones come last.
