@@ -74,8 +74,12 @@ func (r *row) cells() []string {
 	if r.Rounds > 1 {
 		result += " (" + number(r.Low) + " to " + number(r.High) + ")"
 	}
+	must := r.limit(r.Must)
+	if r.Never {
+		must = "0"
+	}
 	return []string{
-		r.What, against, ours, theirs, result, r.limit(r.Must), r.limit(r.Aim), r.verdict(),
+		r.What, against, ours, theirs, result, must, r.limit(r.Aim), r.verdict(),
 		strconv.Itoa(r.Rounds), strconv.FormatFloat(r.Load, 'f', 1, 64),
 	}
 }
@@ -107,6 +111,8 @@ func milliseconds(v float64) string { return number(v) + " ms" }
 // number writes three digits that matter.
 func number(v float64) string {
 	switch {
+	case v == 0:
+		return "0"
 	case v >= 99.95:
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case v >= 9.995:

@@ -4,14 +4,15 @@ package main
 type row struct {
 	What    string `json:"what"`
 	Against string `json:"against,omitempty"` // empty: the value stands alone
-	Unit    string `json:"unit"`              // of Value, Must and Aim: "x", "ms", "s", "MB", "%"
+	Unit    string `json:"unit"`              // of Value, Must and Aim: "x", "ms", "s", "MB", "%", "bytes", …
 
 	Value float64 `json:"value"` // the median
 	Low   float64 `json:"low"`   // and its 95 % interval
 	High  float64 `json:"high"`
 	Must  float64 `json:"must,omitempty"` // 0: none
 	Aim   float64 `json:"aim,omitempty"`
-	More  bool    `json:"more,omitempty"` // more is better
+	Never bool    `json:"never,omitempty"` // the must is 0
+	More  bool    `json:"more,omitempty"`  // more is better
 
 	Rounds int     `json:"rounds"`
 	Ours   float64 `json:"ours,omitempty"`   // medians in milliseconds, where two sides are compared
@@ -49,6 +50,10 @@ func (r *row) verdict() string {
 		return r.Value <= limit
 	}
 	switch {
+	case r.Never && r.Value != 0:
+		return "**miss**"
+	case r.Never:
+		return "pass"
 	case r.Must != 0 && !reached(r.Must):
 		return "**miss**"
 	case r.Aim != 0 && reached(r.Aim):

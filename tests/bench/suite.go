@@ -25,6 +25,7 @@ func scenarios() []scenario {
 		{"list", benchList},
 		{"start", benchStart},
 		{"idle", benchIdle},
+		{"tui", benchTUI},
 	}
 }
 
