@@ -142,7 +142,7 @@ const synthetic = ", a server in memory with 10,000 dots"
 
 // tuiBytes counts what single changes cost on the wire.
 func tuiBytes(ctx context.Context, l *lab) (rows []row, err error) {
-	err = l.crowded(ctx, 10_000, false, func(c *crowd, _ *place, t *terminal) error {
+	err = l.crowded(ctx, 10_000, true, func(c *crowd, _ *place, t *terminal) error {
 		if err := pass(ctx, 3*time.Second); err != nil { // for the second listing
 			return err
 		}
@@ -156,42 +156,64 @@ func tuiBytes(ctx context.Context, l *lab) (rows []row, err error) {
 				return nil
 			}
 		}
-		key := func(keys string) func() error { return func() error { return t.press(keys) } }
+		key := func() error { return t.press("j") }
 		wide := false
 		for _, m := range []struct {
 			what      string
 			must, aim float64
 			before    string // keys
 			do        func() error
+			rest      string // what a key leads to besides its own frame
 		}{
-			{"one cell", 64, 32, "", change(1)},
-			{"a column of 35 cells", 1500, 600, "", change(35)},
-			{"a step of the cursor, with the branches, commits and files of another dot", 800, 400, "", key("j")},
-			{"scrolling by one row, with the same", 1500, 500, strings.Repeat("j", onScreen), key("j")},
+			{"one cell", 64, 32, "", change(1), ""},
+			{"a column of 35 cells", 1500, 600, "", change(35), ""},
+			{"a step of the cursor", 800, 400, "", key, "the same, with the branches, commits and files of the other dot when they have been read"},
+			{"scrolling by one row", 1500, 500, strings.Repeat("j", onScreen), key, "the same, with those"},
 			{"a full repaint after a resize", 12_000, 8000, "", func() error {
 				wide = !wide
 				if wide {
 					return t.resize(columnsOf, rowsOf-1)
 				}
 				return t.resize(columnsOf, rowsOf)
-			}},
+			}, ""},
 		} {
 			if err := t.press(m.before); err != nil {
 				return err
 			}
-			var bytes series
+			var bytes, own series
 			for range l.rounds(9) {
+				began := time.Now()
 				cost, err := t.cost(ctx, m.do)
 				if err != nil {
 					return err
 				}
-				bytes = append(bytes, cost)
+				frames, err := t.frames(began, time.Now())
+				if err != nil {
+					return err
+				}
+				bytes, own = append(bytes, cost), append(own, keyBytes(frames))
 			}
-			rows = append(rows, alone("`dm ui`, bytes to the terminal: "+m.what, "bytes", bytes, 0).limits(m.must, m.aim))
+			if m.rest == "" {
+				rows = append(rows, alone("`dm ui`, bytes to the terminal: "+m.what, "bytes", bytes, 0).limits(m.must, m.aim))
+				continue
+			}
+			rows = append(rows,
+				alone("`dm ui`, bytes to the terminal: "+m.what, "bytes", own, 0).limits(m.must, m.aim),
+				alone(m.rest, "bytes", bytes, 0))
 		}
 		return nil
 	})
 	return rows, err
+}
+
+// keyBytes is what keys alone led to.
+func keyBytes(frames []frame) (n float64) {
+	for _, f := range frames {
+		if f.Cause == "key" {
+			n += float64(f.Bytes)
+		}
+	}
+	return n
 }
 
 // floodFor is how long events and keys come.
