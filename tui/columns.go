@@ -168,9 +168,9 @@ func (u *ui) masterCell(b *dotmesh.BranchStatus) table.Cell {
 // lagCell is how far the replica furthest behind is.
 func (u *ui) lagCell(b *dotmesh.BranchStatus) table.Cell {
 	if b.Missing == 0 {
-		return table.Cell{Text: "0", Style: u.look.dim}
+		return table.Cell{Text: "0", Style: u.look.pen.dim}
 	}
-	return table.Cell{Text: "!" + lag(b.Missing, b.Behind), Style: u.look.warn}
+	return table.Cell{Text: "!" + lag(b.Missing, b.Behind), Style: u.look.pen.warn}
 }
 
 func (u *ui) dirtyCell(b dotmesh.Bytes) table.Cell {
