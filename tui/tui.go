@@ -69,14 +69,22 @@ func runOn(ctx context.Context, o *Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.Run(ctx) })
 	g.Go(func() error {
-		defer stop() // the feed ends with the program
 		traced := *o
 		model := traced.trace(newUI(ctx, o, f))
 		_, err := tea.NewProgram(model, traced.program(ctx)...).Run()
+		if err == nil {
+			stop() // the feed ends with the program; an error ends it, too, and must be the first
+		}
 		return err
 	})
 	err := g.Wait()
-	if errors.Is(err, tea.ErrProgramKilled) || errors.Is(err, context.Canceled) || errors.Is(err, tea.ErrInterrupted) {
+	if p, ok := errors.AsType[*feed.Panic](err); ok {
+		panic(p.Error()) // here: the terminal is as it was
+	}
+	switch {
+	case errors.Is(err, tea.ErrProgramPanic):
+		return dotmesh.E("tui.Run", dotmesh.Internal, "the UI has made a mistake and had to end; what stands above tells where")
+	case errors.Is(err, tea.ErrProgramKilled) || errors.Is(err, context.Canceled) || errors.Is(err, tea.ErrInterrupted):
 		return nil // asked for
 	}
 	return err

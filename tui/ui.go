@@ -100,6 +100,8 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return u, tea.Batch(u.take(msg.Picture), u.awaitPicture())
 	case answer:
 		return u, msg.into(u)
+	case panicMsg:
+		panic(msg.text)
 	case toastOver:
 		if msg.toast == u.toast {
 			u.toast = toast{}

@@ -151,13 +151,13 @@ func (w *wizard) run(u *ui) tea.Cmd {
 }
 
 func (w *wizard) await(next func() (dotmesh.StepEvent, error, bool), end func()) tea.Cmd {
-	return func() tea.Msg {
+	return caught(func() tea.Msg {
 		e, err, more := next()
 		if !more || err != nil {
 			end()
 		}
 		return fetched(func(u *ui) tea.Cmd { return w.step(u, e, err, more, next, end) })
-	}
+	})
 }
 
 // step takes one event in.

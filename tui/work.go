@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -45,13 +46,13 @@ func (u *ui) begin(what string, do func(ctx context.Context, s dotmesh.Service) 
 	w := &work{termsafe.Line(what)}
 	u.working = append(u.working, w)
 	parent, s := u.ctx, u.service()
-	return func() tea.Msg {
+	return caught(func() tea.Msg {
 		ctx, cancel := context.WithTimeout(parent, callTime)
 		defer cancel()
 		d := do(ctx, s)
 		d.work = w
 		return d
-	}
+	})
 }
 
 // callEach does the same for several things, one after the other, and says at the end what
@@ -86,6 +87,22 @@ func (d done) into(u *ui) tea.Cmd {
 		u.toast.text = d.said + ", " + plural(n, "error", "errors") + " (7 shows them)"
 	}
 	return tea.Batch(told, u.shown().enter())
+}
+
+// panicMsg is a panic of a command. Update goes on with it where Bubble Tea can put the
+// terminal back and print all of it before the program ends.
+type panicMsg struct{ text string }
+
+// caught is a command that brings its panic as a message.
+func caught(do func() tea.Msg) tea.Cmd {
+	return func() (msg tea.Msg) {
+		defer func() {
+			if v := recover(); v != nil {
+				msg = panicMsg{fmt.Sprintf("%v\n\n%s", v, debug.Stack())}
+			}
+		}()
+		return do()
+	}
 }
 
 // toast is what is said on the last line but one for a while.
@@ -145,7 +162,7 @@ func errorText(err error) string {
 // the answer to got. Who asks says in got whether it is still wanted.
 func fetch[T any](u *ui, rest time.Duration, ask func(context.Context, dotmesh.Service) (T, error), got func(*ui, T, error) tea.Cmd) tea.Cmd {
 	parent, s := u.ctx, u.service()
-	return func() tea.Msg {
+	return caught(func() tea.Msg {
 		ctx, cancel := context.WithTimeout(parent, callTime)
 		defer cancel()
 		if !pause(ctx, rest) {
@@ -153,7 +170,7 @@ func fetch[T any](u *ui, rest time.Duration, ask func(context.Context, dotmesh.S
 		}
 		v, err := ask(ctx, s)
 		return fetched(func(u *ui) tea.Cmd { return got(u, v, err) })
-	}
+	})
 }
 
 // fetched is the answer of a fetch.

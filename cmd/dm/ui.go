@@ -176,11 +176,15 @@ func (o *uiOptions) runDemo(ctx context.Context, options tui.Options) error {
 	demo := democluster.New(democluster.Options{Dots: max(o.Dots, 12), Seed: 1, Now: o.Now})
 	options.Service, options.Operator, options.Where = demo, demo.Operator(), "demo (nothing here is real)"
 	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return demo.Run(ctx) })
 	g.Go(func() error {
-		defer stop()
-		return o.open(ctx, options)
+		err := o.open(ctx, options)
+		if err == nil {
+			stop() // an error ends the cluster, too, and must be the first
+		}
+		return err
 	})
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		return err

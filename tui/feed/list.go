@@ -16,13 +16,13 @@ func (f *Feed) list(ctx context.Context) (moved bool, err error) {
 	f.beginList()
 	defer f.endList()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.listSelf(ctx) })
-	g.Go(func() error { return f.listNodes(ctx) })
-	g.Go(func() error { return f.listTransfers(ctx) })
-	g.Go(func() (err error) {
+	g.Go(caught(func() error { return f.listSelf(ctx) }))
+	g.Go(caught(func() error { return f.listNodes(ctx) }))
+	g.Go(caught(func() error { return f.listTransfers(ctx) }))
+	g.Go(caught(func() (err error) {
 		moved, err = f.listDots(ctx)
 		return err
-	})
+	}))
 	err = g.Wait()
 	return moved, err
 }

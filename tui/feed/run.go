@@ -28,7 +28,7 @@ var (
 )
 
 // Run keeps the picture up to date until ctx ends, whose error it returns. A lost server
-// is a state of the picture: Run comes back to it as soon as it answers.
+// is a state of the picture: Run comes back to it as soon as it answers. A panic is a [Panic].
 func (f *Feed) Run(ctx context.Context) error {
 	wait := backoffMin
 	for {
@@ -39,6 +39,9 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		if errors.Is(err, errBack) || errors.Is(err, errDeaf) {
 			continue // at once: it answers
+		}
+		if panicked(err) {
+			return err
 		}
 		f.lose(err)
 		if time.Since(began) > backoffMax {
@@ -58,6 +61,9 @@ func (f *Feed) pause(ctx context.Context, wait time.Duration) error {
 	defer timer.Stop()
 	away := false
 	if err := f.knock(ctx, func(err error) bool {
+		if panicked(err) {
+			return false
+		}
 		away = true
 		f.lose(err)
 		return true
@@ -87,7 +93,7 @@ func (f *Feed) knock(ctx context.Context, missed func(error) bool) error {
 	defer silent.Stop()
 	for {
 		calls.Go(func() {
-			err := f.hello(ctx)
+			err := caught(func() error { return f.hello(ctx) })()
 			select {
 			case answers <- err:
 			case <-ctx.Done():

@@ -24,11 +24,11 @@ const (
 // stream, with the server's silence, or with a listing that failed.
 func (f *Feed) session(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.follow(ctx) })
-	g.Go(func() error { return f.listen(ctx) })
-	g.Go(func() error { return f.look(ctx) })
-	g.Go(func() error { return f.countNodes(ctx) })
-	g.Go(func() error { return f.askDots(ctx) })
+	g.Go(caught(func() error { return f.follow(ctx) }))
+	g.Go(caught(func() error { return f.listen(ctx) }))
+	g.Go(caught(func() error { return f.look(ctx) }))
+	g.Go(caught(func() error { return f.countNodes(ctx) }))
+	g.Go(caught(func() error { return f.askDots(ctx) }))
 	return g.Wait()
 }
 
