@@ -42,8 +42,8 @@ type Options struct {
 }
 
 // Run shows the UI until the user leaves or ctx ends. It needs a terminal: see Plain for
-// where there is none. Whatever ends it, a signal, a panic, ctx, the terminal is put back as
-// it was. A server that is out of reach ends nothing.
+// where there is none. Whatever ends it, ctx or a panic, the terminal is put back as it was;
+// signals are the caller's, who ends ctx. A server that is out of reach ends nothing.
 func Run(ctx context.Context, o Options) error {
 	if err := o.Settings.Validate(); err != nil {
 		return err
@@ -93,6 +93,7 @@ func runOn(ctx context.Context, o *Options) error {
 func (o *Options) program(ctx context.Context) []tea.ProgramOption {
 	options := []tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(30),
+		tea.WithoutSignalHandler(), // signals end ctx; a second handler could wait for ever for a program that has ended
 	}
 	if o.Palette == PaletteNone || o.Palette == PaletteASCII {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
