@@ -94,14 +94,25 @@ func (o *Options) program(ctx context.Context) []tea.ProgramOption {
 	options := []tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(30),
 		tea.WithoutSignalHandler(), // signals end ctx; a second handler could wait for ever for a program that has ended
+		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg { return o.sized(msg) }),
 	}
 	if o.Palette == PaletteNone || o.Palette == PaletteASCII {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	if o.Size[0] > 0 && o.Size[1] > 0 {
-		options = append(options, tea.WithWindowSize(o.Size[0], o.Size[1]))
-	}
 	return options
+}
+
+// sized gives a terminal that says it is 0x0 the size in o, or that of old: Bubble Tea takes
+// it at its word and shows nothing.
+func (o *Options) sized(msg tea.Msg) tea.Msg {
+	size, ok := msg.(tea.WindowSizeMsg)
+	if !ok || size.Width > 0 && size.Height > 0 {
+		return msg
+	}
+	if o.Size[0] > 0 && o.Size[1] > 0 {
+		return tea.WindowSizeMsg{Width: o.Size[0], Height: o.Size[1]}
+	}
+	return tea.WindowSizeMsg{Width: 80, Height: 24}
 }
 
 // palette is the one asked for, that of the settings, or what the environment says. Any
