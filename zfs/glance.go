@@ -19,8 +19,7 @@ import (
 // What ZFS counts as written since a commit takes two processes to learn. The kernel also
 // counts, at no cost, what is written to and unlinked from each dataset that is mounted. As
 // long as those counts stand still, what was measured is taken for what is; but not for
-// long, since they do not count everything: a change of a mode or a name, or what is written
-// through a mapping of memory.
+// long, since they do not count everything: a change of a mode, a new name, a truncation.
 const (
 	// countedWithin is when writes are in what ZFS counts, at the latest: its transaction
 	// groups are five seconds long, and one may be on its way.
