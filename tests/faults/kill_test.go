@@ -100,7 +100,7 @@ const fewKills = 3
 func (op operation) killEtcd(n *node) {
 	n.start()
 	steps := op.trace(n)
-	inStore := func(s step) bool { return strings.HasPrefix(s.point, "btrfs.") }
+	inStore := func(s step) bool { return strings.HasPrefix(s.point, storePoints) }
 	steps = slices.CompactFunc(steps, func(a, b step) bool { return inStore(a) && inStore(b) })
 	for i, at := range steps {
 		if i%fewKills == fewKills-1 {

@@ -20,6 +20,9 @@ func TestFaults(t *testing.T) {
 	b := newBench(t)
 	t.Run("a node", func(t *testing.T) {
 		for _, f := range faults() {
+			if !here(f) {
+				continue
+			}
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
 				b.turns <- struct{}{}
@@ -79,6 +82,10 @@ func newBench(t *testing.T) *bench {
 	}
 	if err := os.Mkdir(b.points, 0o700); err != nil {
 		t.Fatal(err)
+	}
+	if built := os.Getenv("TEST_PROGRAMS"); built != "" { // there may be no compiler
+		b.program = filepath.Join(built, "dotmesh-server-failpoints")
+		return b
 	}
 	build := exec.Command("go", "build", "-tags", "failpoints", "-o", b.program, "dotmesh.io/dotmesh/cmd/dotmesh-server")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

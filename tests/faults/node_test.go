@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long anything is waited for that should happen by itself.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // node is a dotmesh-server that is started, killed and started again in one place.
 type node struct {
@@ -58,6 +58,7 @@ func (b *bench) node(t *testing.T) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.remove)
+	n.makePool()
 	n.arm("")
 	return n
 }
@@ -97,7 +98,7 @@ func (n *node) reached() []string {
 func (n *node) arguments() []string {
 	return append([]string{
 		"--data-dir", n.path("data"), "--socket", n.path("dm.sock"), "--listen", "",
-		"--storage", "btrfs-file:" + n.path("pool"), "--pool-size", "256M", "--node-name", "one",
+		"--storage", n.storage(), "--pool-size", "256M", "--node-name", "one",
 	}, n.args...)
 }
 
@@ -275,6 +276,7 @@ func (n *node) remove() {
 		n.stop()
 	}
 	n.unmount()
+	n.removePool()
 	var left []string
 	defer func() {
 		if len(left) > 0 {
@@ -313,14 +315,7 @@ func (n *node) leftovers() (left []string) {
 	for _, e := range entries {
 		left = append(left, "mount "+e.Target)
 	}
-	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
-	n.must(err)
-	for _, path := range files {
-		if file, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(file), n.dir+"/") {
-			left = append(left, path)
-		}
-	}
-	return left
+	return append(left, n.poolLeft()...)
 }
 
 func (n *node) must(err error) {

@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/btrfs"
 	"dotmesh.io/dotmesh/internal/verbs"
 )
 
@@ -136,8 +135,7 @@ func (n *node) wantOwnBranches(want registered) {
 // inventory is what the pool of a stopped server holds.
 func (n *node) inventory() (all []dotmesh.LineInfo) {
 	n.Helper()
-	store, err := btrfs.Open(n.Context(), btrfs.Config{File: n.path("pool")})
-	n.must(err)
+	store := n.openPool()
 	defer func() { n.must(store.Close()) }()
 	for info, err := range store.Inventory(n.Context()) {
 		n.must(err)
@@ -170,12 +168,6 @@ func (b *bench) wantEveryPoint(t *testing.T) {
 			t.Errorf("no test came by %s at %s", point, place)
 		}
 	}
-}
-
-// elsewhere reports whether these servers cannot come by a failpoint: their pools are on
-// btrfs, and nothing that they are asked for receives commits. The stores' own tests do.
-func elsewhere(point string) bool {
-	return strings.HasPrefix(point, "zfs.") || strings.HasPrefix(point, "btrfs.receive.")
 }
 
 // sourcePoints finds the failpoints of the program, and where they are.

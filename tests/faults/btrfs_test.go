@@ -1,0 +1,52 @@
+//go:build failpoints && !zfs
+
+package faults_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/btrfs"
+)
+
+// storePoints begins the failpoints of the store that is tested.
+const storePoints = "btrfs."
+
+// here reports whether a fault is tested on this kind of store: all are.
+func here(fault) bool { return true }
+
+// elsewhere reports whether these servers cannot come by a failpoint: their pools are on
+// btrfs, and nothing that they are asked for receives commits. The stores' own tests do.
+func elsewhere(point string) bool {
+	return strings.HasPrefix(point, "zfs.") || strings.HasPrefix(point, storePoints+"receive.")
+}
+
+func (n *node) storage() string { return "btrfs-file:" + n.path("pool") }
+
+// makePool does nothing: the server makes its pool itself.
+func (n *node) makePool() {}
+
+// removePool does nothing: without a mount there is no pool.
+func (n *node) removePool() {}
+
+// openPool opens the pool of a stopped server.
+func (n *node) openPool() dotmesh.Store {
+	n.Helper()
+	store, err := btrfs.Open(n.Context(), btrfs.Config{File: n.path("pool")})
+	n.must(err)
+	return store
+}
+
+// poolLeft names what of the pool is still in use.
+func (n *node) poolLeft() (left []string) {
+	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	n.must(err)
+	for _, path := range files {
+		if file, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(file), n.dir+"/") {
+			left = append(left, path)
+		}
+	}
+	return left
+}
