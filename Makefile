@@ -56,6 +56,7 @@ test-zfs-full: ZFS_TESTS += ./tests/node ./tests/faults ./tests/demo
 test-zfs-full: TESTFLAGS += -test.timeout=3h
 test-zfs-full: test-zfs ## the same, and what takes hours there: streams, and a whole node
 	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 30m ./tests/zfs)
+	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 90m -run OnZFS ./tests/mutants)
 
 qemu:
 	@[ "$(ZFS)" = host ] || deploy/setup.sh qemu-system-x86_64=qemu-system-x86 debootstrap=debootstrap \

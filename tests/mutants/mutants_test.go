@@ -95,7 +95,18 @@ func TestEachMutantIsCaught(t *testing.T) {
 // suite runs the suite on a store with the bug.
 func (m *mutant) suite(t *testing.T) (string, error) {
 	t.Helper()
-	const top = "../.."
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", m.plant(t), "-count=1", "-failfast", "-timeout", suiteTime.String(), "-run", "^TestStreams$", "./btrfs")
+	cmd.Dir = top
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// top is the top of the source.
+const top = "../.."
+
+// plant returns an overlay with the bug, for the go command.
+func (m *mutant) plant(t *testing.T) (overlay string) {
+	t.Helper()
 	source, err := os.ReadFile(filepath.Join(top, m.file))
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +119,8 @@ func (m *mutant) suite(t *testing.T) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mutated, overlay := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json")
+	mutated := filepath.Join(dir, "mutated.go")
+	overlay = filepath.Join(dir, "overlay.json")
 	text, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
 	if err != nil {
 		t.Fatal(err)
@@ -120,8 +132,5 @@ func (m *mutant) suite(t *testing.T) (string, error) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-count=1", "-failfast", "-timeout", suiteTime.String(), "-run", "^TestStreams$", "./btrfs")
-	cmd.Dir = top
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return overlay
 }
