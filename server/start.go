@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	patience   = 3 * time.Second // the registry may take this long before reads are answered from memory
+	patience   = 3 * time.Second // the registry may be silent this long before reads are answered from memory
 	retryStart = time.Second     // between tries to join a registry that went away meanwhile
 )
 
@@ -36,13 +36,21 @@ func (n *Node) start(ctx context.Context) error {
 }
 
 // awaitListing waits for the registry. A node that has been in a cluster answers reads
-// meanwhile, if it takes long.
+// meanwhile, if nothing comes: a long listing is waited for as long as it goes on, since what
+// it brings is newer than what the node remembers.
 func (n *Node) awaitListing(ctx context.Context) error {
 	listed := func() bool { return n.view.listed }
-	soon, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if n.view.await(soon, listed) == nil {
-		return nil
+	for heard := uint64(0); ; {
+		soon, cancel := context.WithTimeout(ctx, patience)
+		err := n.view.await(soon, listed)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		before := heard
+		if heard = n.view.heard(); heard == before || ctx.Err() != nil {
+			break
+		}
 	}
 	if ctx.Err() == nil && !n.identity().Cluster.IsZero() {
 		n.log.Warn("the registry does not answer; what is read is what this node remembers")

@@ -22,6 +22,7 @@ type view struct {
 	coming   *picture     // a listing that is not complete yet; nil: none
 	cursor   dotmesh.Cursor
 	listed   bool          // the first listing is in
+	updates  uint64        // that have come, but for those that only tell a fault
 	err      error         // the registry is out of reach; nil while the watch runs
 	moved    chan struct{} // closed and replaced at every update
 }
@@ -95,6 +96,9 @@ func (v *view) apply(u dotmesh.Update, check func(*dotmesh.Cluster, dotmesh.Curs
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.err = u.Err
+	if u.Err == nil {
+		v.updates++
+	}
 	if u.Reset {
 		v.coming = newPicture()
 	}
@@ -313,6 +317,13 @@ func (v *view) await(ctx context.Context, done func() bool) error {
 			return dotmesh.Wrap("wait for the registry", ctx.Err())
 		}
 	}
+}
+
+// heard returns how many updates the registry has sent.
+func (v *view) heard() uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.updates
 }
 
 // position returns where the view is and the registry's fault, if it is out of reach.
