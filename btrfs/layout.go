@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
 // Names in the pool. Every other name is an id, or begins with a dot and is scratch.
@@ -83,7 +84,7 @@ func (s *Store) record(line dotmesh.LineID) (r record, found bool, err error) {
 }
 
 func decodeRecord(line string, value []byte, r *record) error {
-	if err := json.Unmarshal(value, r); err != nil {
+	if err := fastjson.Unmarshal(value, r); err != nil {
 		return &dotmesh.Error{Kind: dotmesh.Corrupt, Text: fmt.Sprintf("the record of line %s cannot be read", line), Err: err}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
 // The buckets of the node's durable memory.
@@ -255,7 +256,7 @@ func load[T any](kv dotmesh.KV, bucket string) (map[string]T, error) {
 	err := kv.View(func(tx dotmesh.KVReader) error {
 		for key, data := range tx.Scan(bucket) {
 			var value T
-			if err := json.Unmarshal(data, &value); err != nil {
+			if err := fastjson.Unmarshal(data, &value); err != nil {
 				return dotmesh.E("read "+bucket, dotmesh.Corrupt, "this node's memory is damaged at %s/%s: %v", bucket, key, err)
 			}
 			all[key] = value

@@ -2,12 +2,12 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/fail"
+	"dotmesh.io/dotmesh/internal/fastjson"
 	"dotmesh.io/dotmesh/server/plan"
 )
 
@@ -157,7 +157,7 @@ func mirrored(key string, data []byte) (r dotmesh.Record, err error) {
 	default:
 		return nil, nil
 	}
-	if err := json.Unmarshal(data, r); err != nil {
+	if err := fastjson.Unmarshal(data, r); err != nil {
 		return nil, dotmesh.E("server.mirrored", dotmesh.Corrupt, "the pool's copy of the registry is damaged at %s: %v", key, err)
 	}
 	return r, nil
