@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -96,6 +97,9 @@ func (o *uiOptions) open(ctx context.Context, options tui.Options) error {
 		return tui.Plain(ctx, options, o.IO.Out.Flush)
 	}
 	options.Out = o.IO.Screen
+	if o.Getenv("GOGC") == "" {
+		debug.SetGCPercent(100) // unlike other commands it stays
+	}
 	path := o.Getenv("DM_TUI_TRACE")
 	if path == "" {
 		return tui.Run(ctx, options)
