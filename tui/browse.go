@@ -24,9 +24,10 @@ const (
 )
 
 const (
-	wide      = 120 // from here on all panes are seen at once
-	pageSize  = 200 // commits that are asked for at once
-	pageAhead = 50  // and this long before the cursor needs them
+	wide      = 120         // from here on all panes are seen at once
+	pageSize  = 200         // commits that are asked for at once
+	pageAhead = 50          // and this long before the cursor needs them
+	lookEvery = time.Second // a dot that changes all the time is read anew this often
 	diffRest  = 150 * time.Millisecond
 	maxFiles  = 1000 // of a diff that is shown by the way
 )
@@ -57,6 +58,7 @@ type browse struct {
 // knownDot is a dot's branches, and how often the dot had changed when they were read.
 type knownDot struct {
 	as      uint64
+	at      time.Time // when they were
 	read    bool
 	detail  dotmesh.DotDetail
 	reading bool
@@ -305,10 +307,14 @@ func (b *browse) readDot() tea.Cmd {
 	}
 	k.reading = true
 	name := d.Name
-	return fetch(b.u, restTime, func(ctx context.Context, s dotmesh.Service) (dotmesh.DotDetail, error) {
+	rest := restTime
+	if k.read { // it is changing under the cursor
+		rest = max(rest, lookEvery-b.u.o.Now().Sub(k.at))
+	}
+	return fetch(b.u, rest, func(ctx context.Context, s dotmesh.Service) (dotmesh.DotDetail, error) {
 		return s.Dot(ctx, name)
 	}, func(u *ui, detail dotmesh.DotDetail, err error) tea.Cmd {
-		k.reading, k.read, k.as = false, true, changes
+		k.reading, k.read, k.as, k.at = false, true, changes, u.o.Now()
 		switch {
 		case err == nil:
 			cleanDetail(&detail)
