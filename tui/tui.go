@@ -14,6 +14,11 @@ import (
 	"dotmesh.io/dotmesh/tui/feed"
 )
 
+// drawRate is how often a second there may be something new on the terminal: a key is seen
+// after 13 ms in the mean. The renderer's clock ticks all the time, and is most of what an
+// idle UI costs.
+const drawRate = 40
+
 // Options are what the UI works with.
 type Options struct {
 	Service  dotmesh.Service
@@ -92,7 +97,7 @@ func runOn(ctx context.Context, o *Options) error {
 
 func (o *Options) program(ctx context.Context) []tea.ProgramOption {
 	options := []tea.ProgramOption{
-		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(30),
+		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(drawRate),
 		tea.WithoutSignalHandler(), // signals end ctx; a second handler could wait for ever for a program that has ended
 		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg { return o.sized(msg) }),
 	}
