@@ -206,10 +206,10 @@ func tuiBytes(ctx context.Context, l *lab) (rows []row, err error) {
 	return rows, err
 }
 
-// keyBytes is what keys alone led to.
+// keyBytes is what keys led to, with what came in the same moment.
 func keyBytes(frames []frame) (n float64) {
 	for _, f := range frames {
-		if f.Cause == "key" {
+		if strings.HasPrefix(f.Cause, "key") {
 			n += float64(f.Bytes)
 		}
 	}
