@@ -178,7 +178,7 @@ func (u *ui) branch() tea.Cmd {
 	of := "the newest commit of " + string(at.Name)
 	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits {
 		from.Ref = c.ID.String()
-		of = short(c.ID) + ", " + firstLine(c.Message)
+		of = short(c.ID) + ", " + u.subject(c.Message)
 	}
 	return u.openForm(&form{
 		heading: "New branch of " + d.Name.String(), do: "Branch", about: []string{"From " + of + ". No bytes are copied."},
@@ -232,7 +232,7 @@ func (u *ui) reset() tea.Cmd {
 	if at.Stash != nil {
 		return u.say("a stash stays as it is; b makes a branch from it")
 	}
-	about := []string{"Back to " + short(c.ID) + ", " + firstLine(c.Message) + "."}
+	about := []string{"Back to " + short(c.ID) + ", " + u.subject(c.Message) + "."}
 	about = append(about, u.dropped(at, c.ID)...)
 	t := target{d.Name, at.Name}
 	return u.openForm(&form{
@@ -257,7 +257,7 @@ func (u *ui) dropped(at *dotmesh.BranchStatus, to dotmesh.CommitID) []string {
 		if c.ID == to {
 			break
 		}
-		off = append(off, short(c.ID)+" "+firstLine(c.Message))
+		off = append(off, short(c.ID)+" "+u.subject(c.Message))
 	}
 	lines := []string{"Off the branch: " + plural(len(off), "commit", "commits") + ", and " + dirty(at.Dirty) + " in no commit."}
 	for i, line := range off {
@@ -420,7 +420,7 @@ func (u *ui) deleteCommit() tea.Cmd {
 	t := target{d.Name, at.Name}
 	return u.openForm(&form{
 		heading: "Delete a commit of " + t.String(), do: "Delete", typed: short(c.ID), gone: stillThere(d.ID, d.Name),
-		about:   []string{short(c.ID) + ", " + firstLine(c.Message), "It goes from the branch's history; until retention ends z brings it back."},
+		about:   []string{short(c.ID) + ", " + u.subject(c.Message), "It goes from the branch's history; until retention ends z brings it back."},
 		command: func([]string) []string { return append([]string{"commit", "delete", c.ID.String()}, t.flags()...) },
 		submit: func([]string) tea.Cmd {
 			return u.call("delete "+short(c.ID), func(ctx context.Context, s dotmesh.Service) (string, error) {

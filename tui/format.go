@@ -116,6 +116,12 @@ func firstLine(message string) string {
 	return line
 }
 
+// subject is what a dialog says of a commit's message: short enough to leave the rest of what
+// it says in sight.
+func (u *ui) subject(message string) string {
+	return ansi.Truncate(firstLine(message), 60, u.look.cut)
+}
+
 // lag writes how far a node or replica is behind.
 func lag(missing int, behind time.Duration) string {
 	if missing == 0 {

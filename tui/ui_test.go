@@ -294,3 +294,20 @@ func TestWhatACommandFailsWithIsKept(t *testing.T) {
 		}
 	})
 }
+
+// TestALongMessageLeavesInSightWhatADialogSays: only its beginning is shown there.
+func TestALongMessageLeavesInSightWhatADialogSays(t *testing.T) {
+	drive(t, 80, 24, nil, func(d *driver) {
+		name := d.dot("qa/fixtures").Name
+		for _, message := range []string{"short", strings.Repeat("long ", 800)} {
+			if _, err := d.cluster.Commit(d.ctx, dotmesh.CommitRequest{Dot: name, Message: message}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.onDot("qa/fixtures")
+		d.keys("tab", "tab", "home", "down", "R")
+		d.sees("Back to", "short", "Off the branch: 1 commit", "long long", "A stash keeps all of it")
+		d.keys("esc", "home", "D")
+		d.sees("long long", "It goes from the branch")
+	})
+}
