@@ -48,6 +48,14 @@ func newChoice(label string, values ...string) *field {
 
 func (f *field) value() string { return f.input.Value() }
 
+// paste adds what was copied elsewhere, in one line. What one could not see of it is written
+// out, so that it can be taken away again.
+func (f *field) paste(text string) {
+	text = strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ", "\t", " ").Replace(strings.TrimRight(text, "\r\n"))
+	f.input.SetValue(f.input.Value() + termsafe.Line(text))
+	f.input.CursorEnd()
+}
+
 func (f *field) choose(by int) {
 	at := slices.Index(f.only, f.value())
 	f.input.SetValue(f.only[(at+by+len(f.only))%len(f.only)])
@@ -215,9 +223,7 @@ func (f *form) edit(k tea.KeyPressMsg) tea.Cmd {
 
 func (f *form) paste(_ *ui, text string) tea.Cmd {
 	if f.focus < len(f.fields) && f.fields[f.focus].only == nil {
-		in := &f.fields[f.focus].input
-		in.SetValue(in.Value() + strings.TrimRight(text, "\r\n"))
-		in.CursorEnd()
+		f.fields[f.focus].paste(text)
 		f.judge()
 	}
 	return nil
@@ -375,7 +381,7 @@ func (m *menu) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
 
 func (m *menu) paste(_ *ui, text string) tea.Cmd {
 	if m.typing != nil {
-		m.typing.input.SetValue(m.typing.value() + termsafe.Line(text))
+		m.typing.paste(text)
 		m.search()
 	}
 	return nil

@@ -46,7 +46,7 @@ func (f *filterLine) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
 }
 
 func (f *filterLine) paste(u *ui, text string) tea.Cmd {
-	f.input.input.SetValue(f.input.value() + text)
+	f.input.paste(text)
 	return f.apply(u)
 }
 

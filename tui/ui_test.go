@@ -311,3 +311,19 @@ func TestALongMessageLeavesInSightWhatADialogSays(t *testing.T) {
 		d.sees("long long", "It goes from the branch")
 	})
 }
+
+// TestWhatIsPastedIsSeen: a text from a web page can turn the letters after it around.
+func TestWhatIsPastedIsSeen(t *testing.T) {
+	for _, open := range []string{"c", "/", ":"} {
+		drive(t, 120, 35, nil, func(d *driver) {
+			d.onDot("shop")
+			d.keys(open)
+			d.send(tea.PasteMsg{Content: "two\nlines \u202eturned\x1b[2J\n"})
+			d.settle()
+			d.sees(`two lines \u202eturned\x1b[2J`)
+			if strings.Contains(d.u.View().Content, "\u202e") {
+				t.Errorf("%s: what was pasted gives orders to the terminal", open)
+			}
+		})
+	}
+}
