@@ -19,7 +19,7 @@ ZFS_TESTS ?= ./tests/zfs $(if $(wildcard zfs),./zfs/...)
 tool = .bin/$(subst @,-,$(notdir $(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build binaries cross demo test test-zfs test-zfs-full qemu check bench fuzz cast clean root cc
+.PHONY: help setup build binaries cross demo test test-zfs test-zfs-full qemu check bench fuzz cast clean root cc tmux
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,7 +42,7 @@ demo: root setup binaries ## start a node on a pool in a file and show the main 
 
 # One package's tests at a time: some make mount namespaces, which copy every mount of the
 # machine, and so would keep other packages' pools in use.
-test: root setup cc build ## install what is missing and run every test, with the race detector
+test: root setup cc tmux build ## install what is missing and run every test, with the race detector
 	$(GO) build -race ./...
 	$(GO) test -race -p 1 -timeout 20m ./...
 	$(GO) test -race -p 1 -tags failpoints -timeout 20m ./internal/fail $(FAULTS)
@@ -99,6 +99,10 @@ root:
 # The race detector needs a C compiler; nothing else here does.
 cc:
 	@deploy/setup.sh cc=gcc /usr/include/stdlib.h=libc6-dev
+
+# tests/tui opens the UI in it.
+tmux:
+	@deploy/setup.sh tmux=tmux
 
 .bin/%:
 	@mkdir -p $@.d
