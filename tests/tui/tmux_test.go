@@ -138,17 +138,6 @@ func (s *terminal) seesNot(texts ...string) {
 	})
 }
 
-// line is the first line of the screen with a text in it.
-func (s *terminal) line(text string) string {
-	s.Helper()
-	for line := range strings.Lines(s.sees(text)) {
-		if strings.Contains(line, text) {
-			return line
-		}
-	}
-	return ""
-}
-
 // dialog waits for a dialog with this title, and for the line with dm's command for it, which
 // begins so.
 func (s *terminal) dialog(title, command string) {
