@@ -297,10 +297,17 @@ func (u *ui) discard() tea.Cmd {
 }
 
 // undo reverses the newest operation of the dot under the cursor; among the operations, the
-// one under the cursor.
+// one under the cursor; right after a deletion, that.
 func (u *ui) undo() tea.Cmd {
 	if u.at == atOps {
 		return u.screens[atOps].(*ops).undo()
+	}
+	if gone := u.deleted; len(gone) > 0 {
+		u.deleted = nil
+		return callEach(u, "bring back", "brought back", gone, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
+			_, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: name, Request: dotmesh.NewUUID()})
+			return err
+		})
 	}
 	d := u.browse.dot()
 	if d == nil {
@@ -357,15 +364,34 @@ func (u *ui) deleteDots() tea.Cmd {
 	}
 	return u.openForm(&form{
 		heading: "Delete " + plural(len(all), "dot", "dots"), do: "Delete", typed: typed,
-		about:   append(about, "The data are kept until retention ends; until then z brings a dot back."),
+		about:   append(about, "The data are kept until retention ends. z right afterwards brings them back, and dm undo --dot NAME until then."),
 		gone:    goneDots(ids, all),
 		command: func([]string) []string { return []string{"dot", "delete", all[0].String()} },
 		submit: func([]string) tea.Cmd {
-			return callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
-				return s.DeleteDot(ctx, dotmesh.DeleteDot{Dot: name, Request: dotmesh.NewUUID()})
-			})
+			return u.deleteEach(all)
 		},
 	})
+}
+
+// deleteEach deletes dots, and remembers for z which ones are gone: they have no row any more.
+func (u *ui) deleteEach(all []dotmesh.DotName) tea.Cmd {
+	var gone []dotmesh.DotName
+	work := callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
+		err := s.DeleteDot(ctx, dotmesh.DeleteDot{Dot: name, Request: dotmesh.NewUUID()})
+		if err == nil {
+			gone = append(gone, name)
+		}
+		return err
+	})
+	return func() tea.Msg {
+		msg := work()
+		if d, ok := msg.(done); ok && len(gone) > 0 {
+			d.said += "; z undoes"
+			d.then = func(u *ui) { u.deleted = gone }
+			return d
+		}
+		return msg
+	}
 }
 
 // goneDots is stillThere of each.

@@ -39,9 +39,10 @@ type ui struct {
 	browse   *browse
 	dialogs  []dialog // the last one has the keys
 	toast    toast
-	faults   []fault // newest last
-	failures uint64  // how many there were
-	working  []*work // calls under way, oldest first
+	faults   []fault           // newest last
+	failures uint64            // how many there were
+	working  []*work           // calls under way, oldest first
+	deleted  []dotmesh.DotName // right before, so that z brings them back
 	lastKey  time.Time
 	mouse    bool
 	rev      uint64 // raised by every message that may change what is shown
@@ -153,6 +154,9 @@ func (u *ui) press(k tea.KeyPressMsg) tea.Cmd {
 		return d.press(u, k)
 	}
 	if b := u.keys.find(k.String(), u.shown().scope()); b != nil {
+		if b.name != "undo" {
+			u.deleted = nil
+		}
 		return tea.Batch(b.run(u), u.rested())
 	}
 	return nil

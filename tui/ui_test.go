@@ -327,3 +327,23 @@ func TestWhatIsPastedIsSeen(t *testing.T) {
 		})
 	}
 }
+
+// TestZBringsBackADotThatWasDeleted: the cursor is on another one then, whose operations are
+// nobody's business.
+func TestZBringsBackADotThatWasDeleted(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("qa/fixtures")
+		id := d.dot("qa/fixtures").ID
+		d.keys("D", "shift+tab", " qa/fixtures", "ctrl+s")
+		d.sees("dots 12", "deleted qa/fixtures")
+		next := d.u.browse.dot()
+		before := d.dot(next.Name.String())
+		d.keys("z")
+		if after := d.dot(next.Name.String()); after.Branch.Pointer != before.Branch.Pointer {
+			t.Errorf("%s was changed", next.Name)
+		}
+		if d.dot("qa/fixtures").ID != id {
+			t.Error("another dot came back")
+		}
+	})
+}

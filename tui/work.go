@@ -21,6 +21,7 @@ type done struct {
 	*work
 	said string // what to tell
 	errs []failed
+	then func(*ui) // what else it changes; nil: nothing
 }
 
 // failed is what could not be done, and why.
@@ -75,6 +76,9 @@ func callEach[T fmt.Stringer](u *ui, verb, past string, all []T, do func(ctx con
 
 func (d done) into(u *ui) tea.Cmd {
 	u.working = slices.DeleteFunc(u.working, func(w *work) bool { return w == d.work })
+	if d.then != nil {
+		d.then(u)
+	}
 	var told tea.Cmd
 	if d.said != "" && len(d.errs) == 0 {
 		told = u.say(d.said)
