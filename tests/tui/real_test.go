@@ -283,13 +283,21 @@ func (d *day) remove() {
 	if d.dot("beta").ID.IsZero() {
 		d.Error("it is gone before its name was typed")
 	}
+	was := d.dot("beta").ID
 	d.ui.write("a")
 	d.ui.press("C-s")
-	d.ui.sees("deleted beta", "Dots 3")
+	d.ui.sees("deleted beta; z undoes", "Dots 3")
 	_, err := d.Dot(d.Context(), name("beta"))
 	if dotmesh.KindOf(err) != dotmesh.NotFound {
 		d.Errorf("the server says %v", err)
 	}
+	d.ui.press("z")
+	d.ui.sees("brought back beta", "Dots 4")
+	if d.dot("beta").ID != was {
+		d.Error("another dot came back")
+	}
+	d.must(d.DeleteDot(d.Context(), dotmesh.DeleteDot{Dot: name("beta")}))
+	d.ui.sees("Dots 3")
 }
 
 // hostile commits a message and files that give orders to a terminal.
