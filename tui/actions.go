@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,8 +95,8 @@ func (u *ui) commit() tea.Cmd {
 			args := append([]string{"commit"}, all[0].flags()...)
 			args = append(args, "-m", v[0])
 			pairs, _ := parseMetadata(v[1])
-			for k, value := range pairs {
-				args = append(args, "--metadata", k+"="+value)
+			for _, k := range slices.Sorted(maps.Keys(pairs)) { // else the line would flicker
+				args = append(args, "--metadata", k+"="+pairs[k])
 			}
 			return args
 		},

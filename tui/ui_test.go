@@ -347,3 +347,17 @@ func TestZBringsBackADotThatWasDeleted(t *testing.T) {
 		}
 	})
 }
+
+// TestACommandLineStandsStill: it is made anew for every frame.
+func TestACommandLineStandsStill(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("shop")
+		d.keys("c", " m", "tab", " c=1, a=2, b=3")
+		form := d.u.dialog().(*form)
+		for range 20 {
+			if line := form.commandLine(d.u); !strings.HasSuffix(line, "--metadata a=2 --metadata b=3 --metadata c=1") {
+				t.Fatal(line)
+			}
+		}
+	})
+}
