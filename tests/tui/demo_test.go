@@ -53,9 +53,9 @@ func tourNodes(s *terminal) {
 	s.seesNot("─ Filter")
 	s.press("Enter") // what it is the master of
 	s.sees("1 Dots", "/master:node-3", "sessions")
-	s.seesNot("payments-log")
+	s.seesNot("log-ship")
 	s.escape("/master:node-3")
-	s.sees("payments-log")
+	s.sees("log-ship")
 }
 
 func tourMove(s *terminal) {
