@@ -153,13 +153,13 @@ func (u *ui) initDot() tea.Cmd {
 		fields:  []*field{newField("name", "", func(s string) error { _, err := dotmesh.ParseDotName(s); return err })},
 		command: func(v []string) []string { return []string{"init", v[0]} },
 		submit: func(v []string) tea.Cmd {
-			return u.call("init "+v[0], func(ctx context.Context, s dotmesh.Service) (string, error) {
-				name, err := dotmesh.ParseDotName(v[0])
+			name, _ := dotmesh.ParseDotName(v[0]) // it was judged
+			return u.begin("init "+v[0], func(ctx context.Context, s dotmesh.Service) done {
+				made, err := s.CreateDot(ctx, dotmesh.CreateDot{Dot: name, Request: dotmesh.NewUUID()})
 				if err != nil {
-					return "", err
+					return done{errs: []failed{{"init " + name.String(), err}}}
 				}
-				_, err = s.CreateDot(ctx, dotmesh.CreateDot{Dot: name, Request: dotmesh.NewUUID()})
-				return "made " + name.String(), err
+				return done{said: "made " + name.String(), then: func(u *ui) { u.browse.expected = made.ID }}
 			})
 		},
 	})

@@ -41,13 +41,14 @@ type browse struct {
 	branches      *table.Table[dotmesh.BranchID]
 	commits       *table.Table[dotmesh.CommitID]
 
-	byID    map[dotmesh.DotID]*dotmesh.DotStatus
-	listed  []*dotmesh.DotStatus // of the last picture
-	wanted  *filter.Filter
-	typed   string   // the filter as typed
-	columns []column // of the dots
-	column  int      // the dots are sorted by
-	reverse bool
+	byID     map[dotmesh.DotID]*dotmesh.DotStatus
+	listed   []*dotmesh.DotStatus // of the last picture
+	wanted   *filter.Filter
+	typed    string   // the filter as typed
+	columns  []column // of the dots
+	column   int      // the dots are sorted by
+	reverse  bool
+	expected dotmesh.DotID // gets the cursor when it appears: the user has just made it
 
 	known   map[dotmesh.DotID]*knownDot
 	stashes bool // unfolded
@@ -210,6 +211,9 @@ func (b *browse) arrange() {
 		ids = keepOrder(b.dots.Rows(), ids)
 	}
 	b.dots.SetRows(ids)
+	if b.dots.Select(b.expected) {
+		b.expected = dotmesh.DotID{}
+	}
 }
 
 // sortDots sorts dots, and leaves those that are equal as they are. It is several times

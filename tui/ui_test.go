@@ -28,6 +28,17 @@ func TestTheTreeIsSeenAtOnce(t *testing.T) {
 	})
 }
 
+func TestADotThatWasMadeGetsTheCursor(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("shop")
+		d.keys("n", " qa/new-one", "ctrl+s")
+		d.sees("made qa/new-one", "Branches of qa/new-one")
+		if got, _ := d.u.browse.dots.Cursor(); got != d.dot("qa/new-one").ID {
+			t.Error("the cursor is on another dot")
+		}
+	})
+}
+
 func TestACommitIsMadeAndSeen(t *testing.T) {
 	drive(t, 140, 40, nil, func(d *driver) {
 		d.onDot("shop")
