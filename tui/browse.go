@@ -24,12 +24,13 @@ const (
 )
 
 const (
-	wide      = 120         // from here on all panes are seen at once
-	pageSize  = 200         // commits that are asked for at once
-	pageAhead = 50          // and this long before the cursor needs them
-	lookEvery = time.Second // a dot that changes all the time is read anew this often
-	diffRest  = 150 * time.Millisecond
-	maxFiles  = 1000 // of a diff that is shown by the way
+	wide       = 120         // from here on all panes are seen at once
+	pageSize   = 200         // commits that are asked for at once
+	pageAhead  = 50          // and this long before the cursor needs them
+	mostAtOnce = 1000        // commits or operations that a server hands out
+	lookEvery  = time.Second // a dot that changes all the time is read anew this often
+	diffRest   = 150 * time.Millisecond
+	maxFiles   = 1000 // of a diff that is shown by the way
 )
 
 // browse is the tree of dots, branches and commits.
@@ -51,9 +52,9 @@ type browse struct {
 	expected dotmesh.DotID // gets the cursor when it appears: the user has just made it
 
 	known   map[dotmesh.DotID]*knownDot
-	stashes bool // unfolded
-	log     history
-	diff    diffstat
+	stashes bool      // unfolded
+	log     *history  // never nil; another branch has another one
+	diff    *diffstat // never nil; another commit has another one
 }
 
 // knownDot is a dot's branches, and how often the dot had changed when they were read.
@@ -68,10 +69,11 @@ type knownDot struct {
 // history is the part of a branch's commits that has been read, newest first.
 type history struct {
 	branch  dotmesh.BranchID
-	tip     dotmesh.CommitID
+	as      dotmesh.Pointer // the branch's when its newest commits were read
 	commits []dotmesh.Commit
 	more    bool
 	reading bool
+	failed  bool // the page before could not be read; it is tried again when somebody asks
 }
 
 // diffstat is what a commit changed.
@@ -84,7 +86,10 @@ type diffstat struct {
 }
 
 func newBrowse(u *ui) *browse {
-	b := &browse{u: u, known: map[dotmesh.DotID]*knownDot{}, byID: map[dotmesh.DotID]*dotmesh.DotStatus{}}
+	b := &browse{
+		u: u, known: map[dotmesh.DotID]*knownDot{}, byID: map[dotmesh.DotID]*dotmesh.DotStatus{},
+		log: &history{}, diff: &diffstat{},
+	}
 	b.columns = chosenColumns(u.o.Settings.Columns)
 	b.dots = table.New[dotmesh.DotID](tableColumns(b.columns)...)
 	b.branches = table.New[dotmesh.BranchID](branchColumns()...)
@@ -254,10 +259,14 @@ func keepOrder[K comparable](before, next []K) []K {
 	return kept
 }
 
-// enter implements screen.
+// enter implements screen: it has everything read anew.
 func (b *browse) enter() tea.Cmd {
 	for _, k := range b.known {
-		k.read = false // read anew
+		k.read = false
+	}
+	b.log.as, b.log.failed = dotmesh.Pointer{}, false
+	if b.diff.err != nil {
+		b.diff = &diffstat{}
 	}
 	return b.moved()
 }
@@ -265,6 +274,10 @@ func (b *browse) enter() tea.Cmd {
 // moved implements screen: it reads what belongs to what the cursors are on.
 func (b *browse) moved() tea.Cmd {
 	b.branches.SetRows(b.branchRows())
+	if b.u.pic.State == feed.Lost { // it is read when the server is back
+		b.commits.SetRows(b.commitRows())
+		return nil
+	}
 	cmds := []tea.Cmd{b.readDot(), b.readLog()}
 	b.commits.SetRows(b.commitRows())
 	return tea.Batch(append(cmds, b.readOlder(), b.readDiff())...)
@@ -305,32 +318,40 @@ func (b *browse) readDot() tea.Cmd {
 		k = &knownDot{}
 		b.known[d.ID] = k
 	}
-	changes := b.u.feed.Changes(d.ID)
-	if k.reading || k.read && k.as == changes {
+	if k.reading || k.read && k.as == b.u.feed.Changes(d.ID) {
 		return nil
 	}
 	k.reading = true
-	name := d.Name
 	rest := restTime
 	if k.read { // it is changing under the cursor
 		rest = max(rest, lookEvery-b.u.o.Now().Sub(k.at))
 	}
-	return fetch(b.u, rest, func(ctx context.Context, s dotmesh.Service) (dotmesh.DotDetail, error) {
+	wanted := func() bool {
+		now := b.dot()
+		k.reading = now != nil && now.ID == d.ID
+		return k.reading
+	}
+	return b.u.atRest(rest, wanted, func() tea.Cmd { return b.fetchDot(k, d.ID, d.Name) })
+}
+
+func (b *browse) fetchDot(k *knownDot, id dotmesh.DotID, name dotmesh.DotName) tea.Cmd {
+	changes := b.u.feed.Changes(id)
+	return fetch(b.u, func(ctx context.Context, s dotmesh.Service) (dotmesh.DotDetail, error) {
 		return s.Dot(ctx, name)
 	}, func(u *ui, detail dotmesh.DotDetail, err error) tea.Cmd {
 		k.reading, k.read, k.as, k.at = false, true, changes, u.o.Now()
 		switch {
-		case err == nil:
+		case err == nil && detail.ID == id: // another one has the name by now, and the picture will say so
 			cleanDetail(&detail)
 			k.detail = detail
-		case dotmesh.KindOf(err) != dotmesh.NotFound: // it is gone, and the picture will say so
-			u.fault("show "+name.String(), err)
+		case err != nil && dotmesh.KindOf(err) != dotmesh.NotFound: // it is gone, and …
+			u.unread("show "+name.String(), err)
 		}
 		return b.moved()
 	})
 }
 
-// branchOf is the branch under the cursor: the current one until branches are known.
+// branchAt is the branch under the cursor: the current one until branches are known.
 func (b *browse) branchAt() *dotmesh.BranchStatus {
 	d := b.dot()
 	if d == nil {
@@ -355,49 +376,51 @@ func (b *browse) readLog() tea.Cmd {
 	if at == nil || at.Dot != d.ID {
 		return nil
 	}
-	if b.log.branch == at.ID && (b.log.tip == at.Pointer.Tip || b.log.reading) {
+	if b.log.branch == at.ID && (b.log.as == at.Pointer || b.log.reading) {
 		return nil
 	}
 	if b.log.branch != at.ID {
-		b.log = history{branch: at.ID}
+		b.log = &history{branch: at.ID}
 	}
-	return b.readPage(dotmesh.LogRequest{Dot: d.Name, Branch: at.Name, Limit: pageSize}, at.Pointer.Tip)
+	limit := min(max(pageSize, len(b.log.commits)), mostAtOnce) // as far as one has looked, or the cursor would jump
+	return b.readPage(dotmesh.LogRequest{Dot: d.Name, Branch: at.Name, Limit: limit}, at.Pointer)
 }
 
 // readOlder reads the next page before the cursor comes to the end of the last one.
 func (b *browse) readOlder() tea.Cmd {
 	d, at := b.dot(), b.branchAt()
 	n := len(b.log.commits)
-	if at == nil || at.ID != b.log.branch || !b.log.more || b.log.reading || b.commits.Index() < n-pageAhead {
+	if at == nil || at.ID != b.log.branch || !b.log.more || b.log.reading || b.log.failed || b.commits.Index() < n-pageAhead {
 		return nil
 	}
-	return b.readPage(dotmesh.LogRequest{Dot: d.Name, Branch: at.Name, Limit: pageSize, Before: b.log.commits[n-1].ID}, b.log.tip)
+	return b.readPage(dotmesh.LogRequest{Dot: d.Name, Branch: at.Name, Limit: pageSize, Before: b.log.commits[n-1].ID}, b.log.as)
 }
 
-func (b *browse) readPage(r dotmesh.LogRequest, tip dotmesh.CommitID) tea.Cmd {
-	b.log.reading = true
-	branch := b.log.branch
-	return fetch(b.u, restTime, func(ctx context.Context, s dotmesh.Service) (dotmesh.LogPage, error) {
-		return s.Log(ctx, r)
-	}, func(u *ui, page dotmesh.LogPage, err error) tea.Cmd {
-		if b.log.branch != branch {
-			return nil // the cursor has moved on
-		}
-		b.log.reading = false
-		b.log.tip = tip
-		if err != nil {
-			u.fault("log of "+r.Dot.String(), err)
+// readPage reads a page of the log for a branch whose pointer is as. An answer for a list
+// that is not shown any more is for nobody.
+func (b *browse) readPage(r dotmesh.LogRequest, as dotmesh.Pointer) tea.Cmd {
+	log := b.log
+	log.reading = true
+	read := func(ctx context.Context, s dotmesh.Service) (dotmesh.LogPage, error) { return s.Log(ctx, r) }
+	got := func(u *ui, page dotmesh.LogPage, err error) tea.Cmd {
+		log.reading, log.failed, log.as = false, err != nil, as
+		switch {
+		case log != b.log:
+			return nil
+		case err != nil:
+			u.unread("log of "+r.Dot.String(), err)
 			return nil
 		}
 		for i := range page.Commits {
 			cleanCommit(&page.Commits[i])
 		}
 		if r.Before.IsZero() {
-			b.log.commits = nil
+			log.commits = nil
 		}
-		b.log.commits, b.log.more = append(b.log.commits, page.Commits...), page.More
+		log.commits, log.more = append(log.commits, page.Commits...), page.More
 		return b.moved()
-	})
+	}
+	return b.u.atRest(restTime, func() bool { return log == b.log }, func() tea.Cmd { return fetch(b.u, read, got) })
 }
 
 // commitAt is the commit under the cursor; nil for what is in none.
@@ -420,21 +443,22 @@ func (b *browse) readDiff() tea.Cmd {
 	if d == nil || c == nil || b.diff.commit == c.ID {
 		return nil
 	}
-	b.diff = diffstat{commit: c.ID}
+	diff := &diffstat{commit: c.ID}
+	b.diff = diff
 	if c.Parent.IsZero() {
-		b.diff.ready = true
+		diff.ready = true
 		return nil
 	}
-	want, request := c.ID, dotmesh.DiffRequest{Dot: d.Name, From: c.Parent.String(), To: c.ID.String()}
-	return fetch(b.u, diffRest, func(ctx context.Context, s dotmesh.Service) (diffstat, error) {
+	request := dotmesh.DiffRequest{Dot: d.Name, From: c.Parent.String(), To: c.ID.String()}
+	read := func(ctx context.Context, s dotmesh.Service) (diffstat, error) {
 		return readFiles(ctx, s, request, maxFiles), nil
-	}, func(_ *ui, read diffstat, _ error) tea.Cmd {
-		if b.diff.commit == want {
-			read.commit, read.ready = want, true
-			b.diff = read
-		}
+	}
+	got := func(_ *ui, read diffstat, _ error) tea.Cmd {
+		read.commit, read.ready = diff.commit, true
+		*diff = read
 		return nil
-	})
+	}
+	return b.u.atRest(diffRest, func() bool { return diff == b.diff }, func() tea.Cmd { return fetch(b.u, read, got) })
 }
 
 // readFiles reads at most limit files of a diff.

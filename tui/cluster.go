@@ -36,7 +36,7 @@ func (c *cluster) enter() tea.Cmd {
 		return nil
 	}
 	c.reading = true
-	return fetch(c.u, 0, func(ctx context.Context, s dotmesh.Service) (dotmesh.ClusterStatus, error) {
+	return fetch(c.u, func(ctx context.Context, s dotmesh.Service) (dotmesh.ClusterStatus, error) {
 		return s.Cluster(ctx)
 	}, func(_ *ui, status dotmesh.ClusterStatus, err error) tea.Cmd {
 		c.reading, c.err = false, err
@@ -126,7 +126,7 @@ func (u *ui) newToken() tea.Cmd {
 		},
 		submit: func(v []string) tea.Cmd {
 			lasts, _ := time.ParseDuration(v[0]) // it was judged
-			return fetch(u, 0, func(ctx context.Context, s dotmesh.Service) (string, error) {
+			return fetch(u, func(ctx context.Context, s dotmesh.Service) (string, error) {
 				_, secret, err := s.CreateToken(ctx, dotmesh.TokenRequest{Voter: v[1] == "yes", Lasts: lasts})
 				return string(secret), err
 			}, func(u *ui, secret string, err error) tea.Cmd {

@@ -56,7 +56,7 @@ func (b *browse) allBranches() (text []string) {
 func (b *browse) showDiff(r dotmesh.DiffRequest, heading string) tea.Cmd {
 	const most = 10_000
 	s := &sheet{heading: heading, loading: true}
-	read := fetch(b.u, 0, func(ctx context.Context, sv dotmesh.Service) (diffstat, error) {
+	read := fetch(b.u, func(ctx context.Context, sv dotmesh.Service) (diffstat, error) {
 		return readFiles(ctx, sv, r, most), nil
 	}, func(u *ui, d diffstat, _ error) tea.Cmd {
 		s.loading = false
@@ -87,7 +87,7 @@ func (u *ui) showFile(r dotmesh.DiffRequest, f dotmesh.FileChange) tea.Cmd {
 		return u.say("its content is in no commit yet; commit it, and it can be compared")
 	}
 	s := &sheet{heading: termsafe.Line(f.Path), loading: true}
-	read := fetch(u, 0, func(ctx context.Context, sv dotmesh.Service) (two twoFiles, err error) {
+	read := fetch(u, func(ctx context.Context, sv dotmesh.Service) (two twoFiles, err error) {
 		if f.Kind != dotmesh.Added {
 			two.before, err = readFile(ctx, sv, r, r.From, f.Path)
 		}

@@ -76,7 +76,7 @@ func (o *ops) moved() tea.Cmd {
 func (o *ops) read(d *dotmesh.DotStatus, before uint64) tea.Cmd {
 	o.reading = true
 	r := dotmesh.OpsRequest{Dot: d.Name, Before: before, Limit: opsAtOnce}
-	return fetch(o.u, 0, func(ctx context.Context, s dotmesh.Service) ([]dotmesh.Op, error) {
+	return fetch(o.u, func(ctx context.Context, s dotmesh.Service) ([]dotmesh.Op, error) {
 		return s.Ops(ctx, r)
 	}, func(u *ui, page []dotmesh.Op, err error) tea.Cmd {
 		o.reading = false

@@ -334,7 +334,7 @@ func (b *browse) aboutCommit(c *dotmesh.Commit, width int) []string {
 	if b.diff.commit != c.ID || !b.diff.ready {
 		return append(lines, b.label("changes", "…"))
 	}
-	return append(lines, b.u.diffstatLines(b.diff, c.Parent.IsZero())...)
+	return append(lines, b.u.diffstatLines(*b.diff, c.Parent.IsZero())...)
 }
 
 // heldBy counts the nodes that have a commit, and names those that lack it.

@@ -101,6 +101,9 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return u, tea.Batch(u.take(msg.Picture), u.awaitPicture())
 	case answer:
 		return u, msg.into(u)
+	case hasRested:
+		u.rev-- // what it asks for changes what is seen, once it is there
+		return u, msg()
 	case panicMsg:
 		panic(msg.text)
 	case toastOver:
@@ -134,6 +137,9 @@ func (u *ui) take(p *feed.Picture) tea.Cmd {
 	}
 	for _, d := range u.dialogs {
 		d.take(u)
+	}
+	if back {
+		cmds = append(cmds, u.shown().enter()) // reads what could not be read
 	}
 	return tea.Batch(cmds...)
 }

@@ -36,7 +36,7 @@ func (w *wizard) makePlan(u *ui) tea.Cmd {
 	w.done, w.texts = map[string]bool{}, map[string]string{}
 	w.planned, w.ended, w.err, w.at, w.agreed = false, false, nil, "", 0
 	operator := u.o.Operator
-	return fetch(u, 0, func(ctx context.Context, _ dotmesh.Service) (dotmesh.Plan, error) {
+	return fetch(u, func(ctx context.Context, _ dotmesh.Service) (dotmesh.Plan, error) {
 		return operator.Plan(ctx, w.job)
 	}, func(u *ui, p dotmesh.Plan, err error) tea.Cmd {
 		w.plan, w.planned, w.err = p, true, err

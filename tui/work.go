@@ -11,6 +11,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/termsafe"
+	"dotmesh.io/dotmesh/tui/feed"
 )
 
 // work is a call under way that was asked for by a key.
@@ -137,7 +138,10 @@ type fault struct {
 	kind dotmesh.Kind
 }
 
-const maxFaults = 500
+const (
+	maxFaults = 500
+	sameFault = 10 * time.Second // a fetch that fails as the last thing did says nothing new so long
+)
 
 // fault tells what went wrong, and keeps it.
 func (u *ui) fault(what string, err error) {
@@ -162,16 +166,47 @@ func errorText(err error) string {
 	return dotmesh.Text(err)
 }
 
-// fetch asks the server for something to look at, after the cursor has rested, and hands
-// the answer to got. Who asks says in got whether it is still wanted.
-func fetch[T any](u *ui, rest time.Duration, ask func(context.Context, dotmesh.Service) (T, error), got func(*ui, T, error) tea.Cmd) tea.Cmd {
+// unread tells of a fetch that failed. While the server is lost, which was told, every row
+// that the cursor comes to would say it again.
+func (u *ui) unread(what string, err error) {
+	if u.pic.State == feed.Lost {
+		return
+	}
+	if n := len(u.faults); n > 0 {
+		if last := &u.faults[n-1]; last.text == termsafe.Line(errorText(err)) && u.o.Now().Sub(last.at) < sameFault {
+			return
+		}
+	}
+	u.fault(what, err)
+}
+
+// atRest goes on with then once the cursor has rested, if what was to be read is wanted
+// still: a cursor that is held down passes thousands of rows, and none of them is read.
+func (u *ui) atRest(rest time.Duration, wanted func() bool, then func() tea.Cmd) tea.Cmd {
+	ctx := u.ctx
+	return func() tea.Msg {
+		if !pause(ctx, rest) {
+			return nil
+		}
+		return hasRested(func() tea.Cmd {
+			if !wanted() {
+				return nil
+			}
+			return then()
+		})
+	}
+}
+
+// hasRested goes on after a rest. By itself it changes nothing that is seen.
+type hasRested func() tea.Cmd
+
+// fetch asks the server for something to look at and hands the answer to got, which says
+// whether it is still wanted.
+func fetch[T any](u *ui, ask func(context.Context, dotmesh.Service) (T, error), got func(*ui, T, error) tea.Cmd) tea.Cmd {
 	parent, s := u.ctx, u.service()
 	return caught(func() tea.Msg {
 		ctx, cancel := context.WithTimeout(parent, callTime)
 		defer cancel()
-		if !pause(ctx, rest) {
-			return nil
-		}
 		v, err := ask(ctx, s)
 		return fetched(func(u *ui) tea.Cmd { return got(u, v, err) })
 	})
@@ -184,9 +219,6 @@ func (f fetched) into(u *ui) tea.Cmd { return f(u) }
 
 // pause waits, and reports whether ctx lived that long.
 func pause(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return true
-	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
