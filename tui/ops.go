@@ -17,17 +17,23 @@ import (
 // ops is the screen of a dot's operation log.
 type ops struct {
 	tabled[uint64]
+	opLog *opLog // never nil; another dot has another one
+}
+
+// opLog is the part of a dot's operation log that has been read.
+type opLog struct {
 	dot     dotmesh.DotID
 	as      *dotmesh.DotStatus // the picture of the dot that it was read for
 	all     []dotmesh.Op       // newest first
 	more    bool
 	reading bool
+	failed  bool // the page before could not be read; it is tried again when somebody asks
 }
 
 const opsAtOnce = 200
 
 func newOps(u *ui) *ops {
-	o := &ops{tabled: newTabled[uint64](
+	o := &ops{opLog: &opLog{}, tabled: newTabled[uint64](
 		u, opLanguage,
 		table.Column{Title: "N", Min: 5, Align: table.Right},
 		table.Column{Title: "WHEN", Min: 12, Max: 12},
@@ -51,56 +57,67 @@ func (o *ops) take(*feed.Picture) tea.Cmd {
 }
 
 func (o *ops) enter() tea.Cmd {
-	o.as = nil
+	o.opLog.as, o.opLog.failed = nil, false
 	return o.moved()
 }
 
 // moved reads what is not known yet: the newest operations, or older ones near the end.
 func (o *ops) moved() tea.Cmd {
-	d := o.u.browse.dot()
+	d := o.chosenDot()
+	l := o.opLog
 	switch {
-	case d == nil || o.reading:
+	case d == nil || l.reading || o.u.pic.State == feed.Lost:
 		return nil
-	case o.dot != d.ID:
-		o.dot, o.all = d.ID, nil
-		o.show()
-		return o.read(d, 0)
-	case o.as != d:
-		return o.read(d, 0)
-	case o.more && len(o.all) > 0 && o.rows.Index() > len(o.all)-pageAhead:
-		return o.read(d, o.all[len(o.all)-1].N)
+	case l.as != d:
+		return o.read(dotmesh.OpsRequest{Dot: d.Name, Limit: min(max(opsAtOnce, len(l.all)), mostAtOnce)}, d)
+	case l.more && !l.failed && len(l.all) > 0 && o.rows.Index() > len(l.all)-pageAhead:
+		return o.read(dotmesh.OpsRequest{Dot: d.Name, Before: l.all[len(l.all)-1].N, Limit: opsAtOnce}, d)
 	}
 	return nil
 }
 
-func (o *ops) read(d *dotmesh.DotStatus, before uint64) tea.Cmd {
-	o.reading = true
-	r := dotmesh.OpsRequest{Dot: d.Name, Before: before, Limit: opsAtOnce}
+// chosenDot is the dot that the browser's cursor is on, nil if there is none. Where it is
+// another one than before its log takes the place of the other's at once, read or not.
+func (o *ops) chosenDot() *dotmesh.DotStatus {
+	d := o.u.browse.dot()
+	id := dotmesh.DotID{}
+	if d != nil {
+		id = d.ID
+	}
+	if o.opLog.dot != id {
+		o.opLog = &opLog{dot: id}
+		o.show()
+	}
+	return d
+}
+
+func (o *ops) read(r dotmesh.OpsRequest, d *dotmesh.DotStatus) tea.Cmd {
+	l := o.opLog
+	l.reading = true
 	return fetch(o.u, func(ctx context.Context, s dotmesh.Service) ([]dotmesh.Op, error) {
 		return s.Ops(ctx, r)
 	}, func(u *ui, page []dotmesh.Op, err error) tea.Cmd {
-		o.reading = false
-		o.as = d
-		if o.dot != d.ID {
-			return o.moved()
-		}
-		if err != nil {
-			u.fault("operations of "+d.Name.String(), err)
+		l.reading, l.failed, l.as = false, err != nil, d
+		switch {
+		case l != o.opLog:
+			return nil
+		case err != nil:
+			u.unread("operations of "+r.Dot.String(), err)
 			return nil
 		}
-		if before == 0 {
-			o.all = nil
+		if r.Before == 0 {
+			l.all = nil
 		}
-		o.all, o.more = append(o.all, page...), len(page) == opsAtOnce
+		l.all, l.more = append(l.all, page...), len(page) == r.Limit
 		o.show()
-		return nil
+		return o.moved()
 	})
 }
 
 func (o *ops) show() {
 	var numbers []uint64
-	for i := range o.all {
-		op := &o.all[i]
+	for i := range o.opLog.all {
+		op := &o.opLog.all[i]
 		if o.wanted.Match(func(field string) string { return opField(op, field) }) {
 			numbers = append(numbers, op.N)
 		}
@@ -125,23 +142,23 @@ func opField(op *dotmesh.Op, field string) string {
 }
 
 func (o *ops) op(n uint64) *dotmesh.Op {
-	i := slices.IndexFunc(o.all, func(op dotmesh.Op) bool { return op.N == n })
+	i := slices.IndexFunc(o.opLog.all, func(op dotmesh.Op) bool { return op.N == n })
 	if i < 0 {
 		return nil
 	}
-	return &o.all[i]
+	return &o.opLog.all[i]
 }
 
 // undone reports whether a later operation has undone this one.
 func (o *ops) undone(n uint64) bool {
-	return slices.ContainsFunc(o.all, func(op dotmesh.Op) bool { return op.Undoes == n })
+	return slices.ContainsFunc(o.opLog.all, func(op dotmesh.Op) bool { return op.Undoes == n })
 }
 
 func (o *ops) lines() []string {
-	if len(o.all) == 0 {
+	if len(o.opLog.all) == 0 {
 		text := "  No dot is chosen."
 		switch {
-		case o.reading:
+		case o.opLog.reading:
 			text = "  reading …"
 		case o.u.browse.dot() != nil:
 			text = "  No operation is on record."
@@ -194,7 +211,7 @@ func (o *ops) name() string {
 
 // undo asks once, since it may be any operation of the past.
 func (o *ops) undo() tea.Cmd {
-	d := o.u.browse.dot()
+	d := o.chosenDot()
 	n, ok := o.rows.Cursor()
 	op := o.op(n)
 	if !ok || op == nil || d == nil {

@@ -127,6 +127,21 @@ func TestAPageThatCannotBeReadIsNotAskedForAgainAndAgain(t *testing.T) {
 	})
 }
 
+func TestOperationsThatCannotBeReadAreNotAskedForAgainAndAgain(t *testing.T) {
+	asked := 0
+	w := &watched{ops: func(dotmesh.OpsRequest) error {
+		asked++
+		return dotmesh.E("test", dotmesh.Corrupt, "the log is damaged")
+	}}
+	drive(t, 140, 40, watch(w), func(d *driver) {
+		d.onDot("qa/fixtures")
+		d.keys("6", "up", "down", "up", "down")
+		if asked != 1 || len(d.u.faults) != 1 {
+			t.Errorf("asked %d times, %d errors, want 1 and 1", asked, len(d.u.faults))
+		}
+	})
+}
+
 // TestWhatCouldNotBeReadIsReadWhenTheServerIsBack, and moving about meanwhile adds no errors.
 func TestWhatCouldNotBeReadIsReadWhenTheServerIsBack(t *testing.T) {
 	drive(t, 140, 40, nil, func(d *driver) {
@@ -165,6 +180,38 @@ func TestWhatACursorPassesIsNotRead(t *testing.T) {
 		d.settle()
 		if len(asked) != 1 {
 			t.Errorf("%d dots were asked about, want the last one: %v", len(asked), asked)
+		}
+	})
+}
+
+// TestAnOperationOfAnotherDotIsNotUndone: the dot is gone whose operations are still shown.
+func TestAnOperationOfAnotherDotIsNotUndone(t *testing.T) {
+	var hold chan struct{}
+	w := &watched{ops: func(dotmesh.OpsRequest) error {
+		if hold != nil {
+			<-hold
+		}
+		return nil
+	}}
+	drive(t, 140, 40, watch(w), func(d *driver) {
+		d.onDot("qa/fixtures")
+		d.keys("6")
+		hold = make(chan struct{})
+		d.send(press("r"))
+		d.drain()
+		if err := d.cluster.DeleteDot(d.ctx, dotmesh.DeleteDot{Dot: d.dot("qa/fixtures").Name}); err != nil {
+			t.Fatal(err)
+		}
+		d.settle()
+		d.keys("z")
+		if d.u.dialog() != nil {
+			t.Errorf("it asks: %s", d.u.dialog().title())
+		}
+		close(hold)
+		hold = nil
+		d.settle()
+		if got, want := d.u.screens[atOps].(*ops).opLog.dot, d.u.browse.dot().ID; got != want {
+			t.Error("the operations shown are those of another dot")
 		}
 	})
 }
