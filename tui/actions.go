@@ -15,48 +15,6 @@ import (
 	"dotmesh.io/dotmesh"
 )
 
-// target is a branch that something is done to.
-type target struct {
-	dot    dotmesh.DotName
-	branch dotmesh.Name
-}
-
-func (t target) String() string { return t.dot.String() + "@" + string(t.branch) }
-
-// flags are dm's for it.
-func (t target) flags() []string {
-	return []string{"--dot", t.dot.String(), "--branch", string(t.branch)}
-}
-
-// targets are the branches that a key is for: the marked ones, else the one under the cursor.
-func (b *browse) targets() (all []target) {
-	d := b.dot()
-	switch {
-	case d == nil:
-		return nil
-	case b.focus == paneDots && len(b.dots.Marked()) > 0:
-		for _, id := range b.dots.Marked() {
-			if d := b.byID[id]; d != nil {
-				all = append(all, target{d.Name, d.Branch.Name})
-			}
-		}
-		return all
-	case b.focus == paneBranches && len(b.branches.Marked()) > 0 && b.detail() != nil:
-		for _, id := range b.branches.Marked() {
-			if at := pickBranch(b.detail().All, id); at != nil {
-				all = append(all, target{d.Name, at.Name})
-			}
-		}
-		return all
-	case b.focus == paneDots:
-		return []target{{d.Name, d.Branch.Name}}
-	}
-	if at := b.branchAt(); at != nil {
-		return []target{{d.Name, at.Name}}
-	}
-	return nil
-}
-
 // nothing is said where a key has nothing to act on.
 func (u *ui) nothing(what string) tea.Cmd { return u.say("put the cursor on " + what + " first") }
 
@@ -70,17 +28,6 @@ func named[T fmt.Stringer](all []T) string {
 	return strings.Join(names, ", ") + more(max(len(all)-most, 0))
 }
 
-// stillThere is why a form about a branch cannot go on: its dot is gone, or not the one that
-// had the name when the form was opened.
-func stillThere(id dotmesh.DotID, name dotmesh.DotName) func(*ui) string {
-	return func(u *ui) string {
-		if d := u.browse.byID[id]; d == nil || d.Name != name {
-			return name.String() + " is not there any more; esc closes this"
-		}
-		return ""
-	}
-}
-
 // commit makes commits of what is marked or under the cursor.
 func (u *ui) commit() tea.Cmd {
 	all := u.browse.targets()
@@ -88,7 +35,7 @@ func (u *ui) commit() tea.Cmd {
 		return u.nothing("a dot")
 	}
 	f := &form{
-		heading: "Commit " + named(all), do: "Commit",
+		heading: "Commit " + named(all), do: "Commit", alike: len(all) - 1, gone: allThere(all...),
 		about:  []string{u.dirtyOf(all)},
 		fields: []*field{newField("message", "", nil), newField("metadata", "", checkMetadata)},
 		command: func(v []string) []string {
@@ -185,7 +132,7 @@ func (u *ui) branch() tea.Cmd {
 	return u.openForm(&form{
 		heading: "New branch of " + d.Name.String(), do: "Branch", about: []string{"From " + of + ". No bytes are copied."},
 		fields: []*field{newField("name", "", checkName), newChoice("check it out", "no", "yes")},
-		gone:   stillThere(d.ID, d.Name),
+		gone:   allThere(targetOf(d, at)),
 		command: func(v []string) []string {
 			return []string{"checkout", "-b", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
 		},
@@ -214,7 +161,7 @@ func (u *ui) checkout() tea.Cmd {
 		about = append(about, "In use by "+used+".")
 	}
 	return u.openForm(&form{
-		heading: "Check out " + string(at.Name), do: "Check out", about: about, gone: stillThere(d.ID, d.Name),
+		heading: "Check out " + string(at.Name), do: "Check out", about: about, gone: allThere(targetOf(d, at)),
 		command: func([]string) []string { return []string{"checkout", string(at.Name), "--dot", d.Name.String()} },
 		submit: func([]string) tea.Cmd {
 			return u.call("checkout "+string(at.Name), func(ctx context.Context, s dotmesh.Service) (string, error) {
@@ -236,12 +183,15 @@ func (u *ui) reset() tea.Cmd {
 	}
 	about := []string{"Back to " + short(c.ID) + ", " + u.subject(c.Message) + "."}
 	about = append(about, u.dropped(at, c.ID)...)
-	t := target{d.Name, at.Name}
+	t := targetOf(d, at)
 	return u.openForm(&form{
-		heading: "Reset " + t.String(), do: "Reset", about: about, gone: stillThere(d.ID, d.Name),
+		heading: "Reset " + t.String(), do: "Reset", about: about, gone: allThere(t),
 		command: func([]string) []string { return append([]string{"reset", c.ID.String()}, t.flags()...) },
 		submit: func([]string) tea.Cmd {
 			return u.call("reset "+t.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
+				if err := t.check(ctx, s); err != nil {
+					return "", err
+				}
 				changed, err := s.Reset(ctx, dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{
 					Dot: t.dot, Branch: t.branch, Ref: c.ID.String(), Request: dotmesh.NewUUID(),
 				}})
@@ -286,43 +236,18 @@ func (u *ui) discard() tea.Cmd {
 		return u.nothing("a dot or branch")
 	}
 	return u.openForm(&form{
-		heading: "Discard what is in no commit", do: "Discard",
+		heading: "Discard what is in no commit", do: "Discard", alike: len(all) - 1, gone: allThere(all...),
 		about:   []string{named(all) + " go back to their newest commits.", "Stashes keep what is dropped for 30 days; z brings it back."},
 		command: func([]string) []string { return append([]string{"discard"}, all[0].flags()...) },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "discard", "discarded", all, func(ctx context.Context, s dotmesh.Service, t target) error {
+				if err := t.check(ctx, s); err != nil {
+					return err
+				}
 				_, err := s.Discard(ctx, dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: t.dot, Branch: t.branch, Request: dotmesh.NewUUID()}})
 				return err
 			})
 		},
-	})
-}
-
-// undo reverses the newest operation of the dot under the cursor; among the operations, the
-// one under the cursor; right after a deletion, that.
-func (u *ui) undo() tea.Cmd {
-	if u.at == atOps {
-		return u.screens[atOps].(*ops).undo()
-	}
-	if gone := u.deleted; len(gone) > 0 {
-		u.deleted = nil
-		return callEach(u, "bring back", "brought back", gone, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
-			_, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: name, Request: dotmesh.NewUUID()})
-			return err
-		})
-	}
-	d := u.browse.dot()
-	if d == nil {
-		return u.nothing("a dot")
-	}
-	return u.undoOp(d.Name, 0)
-}
-
-// undoOp undoes at once: an undo can be undone.
-func (u *ui) undoOp(dot dotmesh.DotName, n uint64) tea.Cmd {
-	return u.call("undo on "+dot.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
-		undone, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: dot, N: n, Request: dotmesh.NewUUID()})
-		return "undid " + string(undone.Op.Verb) + " " + string(undone.Op.Name) + " of " + dot.String() + "; z undoes that", err
 	})
 }
 
@@ -345,11 +270,11 @@ func (u *ui) deleteDots() tea.Cmd {
 			ids = []dotmesh.DotID{d.ID}
 		}
 	}
-	var all []dotmesh.DotName
+	var all []wholeDot
 	about := []string{}
 	for _, id := range ids {
 		if d := b.byID[id]; d != nil {
-			all = append(all, d.Name)
+			all = append(all, wholeDot{target{dot: d.Name, dotID: d.ID}})
 			about = append(about, d.Name.String()+": "+plural(d.Branches, "branch", "branches")+", "+
 				plural(int(d.Branch.Pointer.Count), "commit", "commits")+", "+sizeOf(&d.Branch)+", "+dirty(d.Branch.Dirty)+" in no commit"+usedBy(d.Branch.Containers))
 		}
@@ -365,23 +290,29 @@ func (u *ui) deleteDots() tea.Cmd {
 		typed = "delete " + strconv.Itoa(len(all)) + " dots"
 	}
 	return u.openForm(&form{
-		heading: "Delete " + plural(len(all), "dot", "dots"), do: "Delete", typed: typed,
-		about:   append(about, "The data are kept until retention ends. z right afterwards brings them back, and dm undo --dot NAME until then."),
-		gone:    goneDots(ids, all),
-		command: func([]string) []string { return []string{"dot", "delete", all[0].String()} },
-		submit: func([]string) tea.Cmd {
-			return u.deleteEach(all)
+		heading: "Delete " + plural(len(all), "dot", "dots"), do: "Delete", typed: typed, alike: len(all) - 1,
+		about: append(about, "The data are kept until retention ends. z right afterwards brings them back, and dm undo --dot NAME until then."),
+		gone: func(u *ui) (why string) {
+			for i := 0; i < len(all) && why == ""; i++ {
+				why = stillThere(all[i].dotID, all[i].dot)(u)
+			}
+			return why
 		},
+		command: func([]string) []string { return []string{"dot", "delete", all[0].String()} },
+		submit:  func([]string) tea.Cmd { return u.deleteEach(all) },
 	})
 }
 
 // deleteEach deletes dots, and remembers for z which ones are gone: they have no row any more.
-func (u *ui) deleteEach(all []dotmesh.DotName) tea.Cmd {
+func (u *ui) deleteEach(all []wholeDot) tea.Cmd {
 	var gone []dotmesh.DotName
-	work := callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
-		err := s.DeleteDot(ctx, dotmesh.DeleteDot{Dot: name, Request: dotmesh.NewUUID()})
+	work := callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, d wholeDot) error {
+		if err := d.check(ctx, s); err != nil {
+			return err
+		}
+		err := s.DeleteDot(ctx, dotmesh.DeleteDot{Dot: d.dot, Request: dotmesh.NewUUID()})
 		if err == nil {
-			gone = append(gone, name)
+			gone = append(gone, d.dot)
 		}
 		return err
 	})
@@ -393,18 +324,6 @@ func (u *ui) deleteEach(all []dotmesh.DotName) tea.Cmd {
 			return d
 		}
 		return msg
-	}
-}
-
-// goneDots is stillThere of each.
-func goneDots(ids []dotmesh.DotID, names []dotmesh.DotName) func(*ui) string {
-	return func(u *ui) string {
-		for i, id := range ids {
-			if why := stillThere(id, names[i])(u); why != "" {
-				return why
-			}
-		}
-		return ""
 	}
 }
 
@@ -426,14 +345,17 @@ func (u *ui) deleteBranches() tea.Cmd {
 		typed = "delete " + strconv.Itoa(len(all)) + " branches"
 	}
 	return u.openForm(&form{
-		heading: "Delete " + plural(len(all), "branch", "branches") + " of " + d.Name.String(), do: "Delete", typed: typed,
+		heading: "Delete " + plural(len(all), "branch", "branches") + " of " + d.Name.String(), do: "Delete", typed: typed, alike: len(all) - 1,
 		about: []string{named(all), "The data are kept until retention ends; until then z brings a branch back."},
-		gone:  stillThere(d.ID, d.Name),
+		gone:  allThere(all...),
 		command: func([]string) []string {
 			return []string{"branch", "-d", string(all[0].branch), "--dot", all[0].dot.String()}
 		},
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, t target) error {
+				if err := t.check(ctx, s); err != nil {
+					return err
+				}
 				return s.DeleteBranch(ctx, dotmesh.BranchRequest{Dot: t.dot, Branch: t.branch, Request: dotmesh.NewUUID()})
 			})
 		},
@@ -445,9 +367,9 @@ func (u *ui) deleteCommit() tea.Cmd {
 	if d == nil || at == nil || c == nil {
 		return u.nothing("a commit")
 	}
-	t := target{d.Name, at.Name}
+	t := targetOf(d, at)
 	return u.openForm(&form{
-		heading: "Delete a commit of " + t.String(), do: "Delete", typed: short(c.ID), gone: stillThere(d.ID, d.Name),
+		heading: "Delete a commit of " + t.String(), do: "Delete", typed: short(c.ID), gone: allThere(t),
 		about:   []string{short(c.ID) + ", " + u.subject(c.Message), "It goes from the branch's history; until retention ends z brings it back."},
 		command: func([]string) []string { return append([]string{"commit", "delete", c.ID.String()}, t.flags()...) },
 		submit: func([]string) tea.Cmd {
@@ -469,7 +391,7 @@ func (u *ui) move() tea.Cmd {
 	return u.chooseNode("Move "+named(all)+" to", func(n *dotmesh.NodeStatus) tea.Cmd {
 		name := string(n.Name)
 		return u.openForm(&form{
-			heading: "Move " + named(all), do: "Move",
+			heading: "Move " + named(all), do: "Move", alike: len(all) - 1, gone: allThere(all...),
 			about: []string{
 				"To " + name + ", with the consent of the master now. What is in use is refused, and says who uses it.",
 				"The newest increment goes over; until " + name + " takes it, x in Transfers leaves it where it is.",
@@ -506,11 +428,11 @@ func (u *ui) takeover() tea.Cmd {
 	if d == nil || at == nil || at.Stash != nil {
 		return u.nothing("a branch that is no stash")
 	}
-	t := target{d.Name, at.Name}
+	t := targetOf(d, at)
 	p := at.Pointer
 	return u.chooseNode("Take over "+t.String()+" on", func(n *dotmesh.NodeStatus) tea.Cmd {
 		return u.openForm(&form{
-			heading: "Take over " + t.String(), do: "Take over", typed: t.dot.String(), gone: stillThere(d.ID, d.Name),
+			heading: "Take over " + t.String(), do: "Take over", typed: t.dot.String(), gone: allThere(t),
 			about: []string{
 				string(n.Name) + " becomes the master; " + masterName(at) + " is not asked. This is for when that will not come back.",
 				"Commits are kept. What only the old master has in no commit (last known: " + dirty(at.Dirty) + ") is not on the new one; it becomes a stash if the old one returns.",
@@ -608,10 +530,10 @@ func (u *ui) showCommand() tea.Cmd {
 	}
 	args := []string{"dot", "show", d.Name.String()}
 	if u.browse.focus > paneDots && at != nil {
-		args = append([]string{"log"}, target{d.Name, at.Name}.flags()...)
+		args = append([]string{"log"}, targetOf(d, at).flags()...)
 	}
 	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits && !c.Parent.IsZero() {
-		args = append([]string{"diff", c.Parent.String(), c.ID.String()}, target{d.Name, at.Name}.flags()...)
+		args = append([]string{"diff", c.Parent.String(), c.ID.String()}, targetOf(d, at).flags()...)
 	}
 	line := u.commandLine(args)
 	if line == "" {

@@ -370,6 +370,20 @@ func (b *browse) branchAt() *dotmesh.BranchStatus {
 	return nil
 }
 
+// branch finds a branch of any dot, nil if it is gone or was never heard of.
+func (b *browse) branch(dot dotmesh.DotID, id dotmesh.BranchID) *dotmesh.BranchStatus {
+	if d := b.byID[dot]; d != nil && d.Branch.ID == id {
+		return &d.Branch
+	}
+	if k := b.known[dot]; k != nil && !k.detail.ID.IsZero() {
+		return pickBranch(k.detail.All, id)
+	}
+	if at, ok := b.u.feed.Branch(id); ok {
+		return &at
+	}
+	return nil
+}
+
 // readLog reads the newest commits of the branch under the cursor.
 func (b *browse) readLog() tea.Cmd {
 	d, at := b.dot(), b.branchAt()

@@ -66,13 +66,13 @@ func (f *field) choose(by int) {
 // focus is on Cancel, and Enter by itself does nothing.
 type form struct {
 	heading string
-	about   []string      // what will happen
-	more    func() string // more of that, by the values; may be nil
+	about   []string // what will happen
 	fields  []*field
 	do      string                         // what the button says
 	typed   string                         // the name to be typed; "": none
 	gone    func(u *ui) string             // why it cannot be done any more; nil: it always can
 	command func(values []string) []string // dm's arguments for the same; nil: there are none
+	alike   int                            // how many more such commands it takes to do all of it
 	submit  func(values []string) tea.Cmd
 	focus   int // a field, then Cancel, then the operation
 	problem string
@@ -114,9 +114,6 @@ func (f *form) lines(u *ui, width, height int) []string {
 	var lines []string
 	for _, text := range f.about {
 		lines = append(lines, wrap(termsafe.Line(text), width)...)
-	}
-	if f.more != nil {
-		lines = append(lines, wrap(f.more(), width)...)
 	}
 	if len(f.about) > 0 {
 		lines = append(lines, "")
@@ -176,7 +173,11 @@ func (f *form) commandLine(u *ui) string {
 	if f.command == nil {
 		return ""
 	}
-	return u.commandLine(f.command(f.values()))
+	line := u.commandLine(f.command(f.values()))
+	if line == "" {
+		return ""
+	}
+	return line + more(f.alike)
 }
 
 func (f *form) press(u *ui, k tea.KeyPressMsg) tea.Cmd {

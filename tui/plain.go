@@ -241,7 +241,7 @@ func (p *plain) dot(ctx context.Context, name dotmesh.DotName) error {
 				text += ", the current one"
 			}
 			text += ", " + plural(int(b.Pointer.Count), "commit", "commits") + ", in no commit " + dirty(b.Dirty)
-			items = append(items, item{text, func(ctx context.Context) error { return p.branch(ctx, target{name, b.Name}) }})
+			items = append(items, item{text, func(ctx context.Context) error { return p.branch(ctx, target{dot: name, branch: b.Name}) }})
 		}
 		return items, err
 	})

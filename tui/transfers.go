@@ -238,7 +238,7 @@ func (u *ui) cancelTransfer() tea.Cmd {
 		return u.nothing("a transfer")
 	}
 	return u.openForm(&form{
-		heading: "Cancel " + plural(len(all), "transfer", "transfers"), do: "End it",
+		heading: "Cancel " + plural(len(all), "transfer", "transfers"), do: "End it", alike: len(all) - 1,
 		about:   []string{named(all), "What has arrived whole stays; t goes on from there. A move stays with its master."},
 		command: func([]string) []string { return []string{"transfers", "cancel", all[0].id.String()} },
 		submit: func([]string) tea.Cmd {

@@ -35,6 +35,8 @@ type failed struct {
 // succeeded; what it fails with stays among the errors.
 func (u *ui) call(what string, do func(ctx context.Context, s dotmesh.Service) (string, error)) tea.Cmd {
 	return u.begin(what, func(ctx context.Context, s dotmesh.Service) done {
+		ctx, cancel := context.WithTimeout(ctx, callTime)
+		defer cancel()
 		said, err := do(ctx, s)
 		if err != nil {
 			return done{errs: []failed{{what, err}}}
@@ -47,10 +49,8 @@ func (u *ui) call(what string, do func(ctx context.Context, s dotmesh.Service) (
 func (u *ui) begin(what string, do func(ctx context.Context, s dotmesh.Service) done) tea.Cmd {
 	w := &work{termsafe.Line(what)}
 	u.working = append(u.working, w)
-	parent, s := u.ctx, u.service()
+	ctx, s := u.ctx, u.service()
 	return caught(func() tea.Msg {
-		ctx, cancel := context.WithTimeout(parent, callTime)
-		defer cancel()
 		d := do(ctx, s)
 		d.work = w
 		return d
@@ -62,10 +62,12 @@ func (u *ui) begin(what string, do func(ctx context.Context, s dotmesh.Service) 
 func callEach[T fmt.Stringer](u *ui, verb, past string, all []T, do func(ctx context.Context, s dotmesh.Service, one T) error) tea.Cmd {
 	what := verb + " " + all[0].String() + more(len(all)-1)
 	return u.begin(what, func(ctx context.Context, s dotmesh.Service) (d done) {
-		for _, one := range all {
-			if err := do(ctx, s, one); err != nil {
+		for _, one := range all { // each with a time of its own, however many there are
+			limited, cancel := context.WithTimeout(ctx, callTime)
+			if err := do(limited, s, one); err != nil {
 				d.errs = append(d.errs, failed{verb + " " + one.String(), err})
 			}
+			cancel()
 		}
 		d.said = past + " " + all[0].String()
 		if len(all) > 1 {

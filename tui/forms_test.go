@@ -1,0 +1,111 @@
+package tui
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"dotmesh.io/dotmesh"
+)
+
+// remake deletes a branch and makes another one of its name.
+func (d *driver) remake(dot string, branch dotmesh.Name) dotmesh.BranchID {
+	d.t.Helper()
+	name := d.dot(dot).Name
+	if err := d.cluster.DeleteBranch(d.ctx, dotmesh.BranchRequest{Dot: name, Branch: branch}); err != nil {
+		d.t.Fatal(err)
+	}
+	made, err := d.cluster.CreateBranch(d.ctx, dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: name}, Name: branch})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return made.ID
+}
+
+// onBranch makes a branch of a dot and puts the cursor on it.
+func (d *driver) onBranch(dot string, branch dotmesh.Name) {
+	d.t.Helper()
+	made, err := d.cluster.CreateBranch(d.ctx, dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: d.dot(dot).Name}, Name: branch})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.onDot(dot)
+	d.keys("tab")
+	if !d.u.browse.branches.Select(made.ID) {
+		d.t.Fatalf("%s is not among the branches", branch)
+	}
+	d.do(d.u.browse.moved())
+	d.settle()
+}
+
+// TestADialogWhoseBranchIsGoneDoesNothing: what has the name then is another branch.
+func TestADialogWhoseBranchIsGoneDoesNothing(t *testing.T) {
+	for name, keys := range map[string][]string{
+		"commit":  {"c", " not there", "ctrl+s"},
+		"discard": {"X", "enter"},
+		"delete":  {"D", "shift+tab", " side", "ctrl+s"},
+		"move":    {"m", "down", "enter", "enter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drive(t, 140, 40, nil, func(d *driver) {
+				d.onBranch("qa/fixtures", "side")
+				last := len(keys) - 1
+				d.keys(keys[:last]...)
+				id := d.remake("qa/fixtures", "side")
+				before := pickBranch(d.dot("qa/fixtures").All, id)
+				d.settle()
+				d.keys(keys[last])
+				d.sees("is not there any more")
+				if after := pickBranch(d.dot("qa/fixtures").All, id); after == nil || after.Pointer != before.Pointer {
+					t.Errorf("it was done to another branch: %+v", after)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatIsSentAtOnceIsAskedOfTheServer: the name has passed on, and no picture says so yet.
+func TestWhatIsSentAtOnceIsAskedOfTheServer(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onBranch("qa/fixtures", "side")
+		d.keys("D", "shift+tab", " side")
+		id := d.remake("qa/fixtures", "side")
+		d.do(d.u.press(press("ctrl+s")))
+		d.settle()
+		if pickBranch(d.dot("qa/fixtures").All, id) == nil {
+			t.Error("another branch was deleted")
+		}
+	})
+}
+
+// TestEachOfManyHasItsOwnTime: the last of many must not fail because the first took long.
+func TestEachOfManyHasItsOwnTime(t *testing.T) {
+	w := &watched{commit: func(ctx context.Context) error {
+		time.Sleep(callTime / 2)
+		return ctx.Err()
+	}}
+	drive(t, 140, 40, watch(w), func(d *driver) {
+		for _, name := range []string{"shop", "sessions", "qa/fixtures"} {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("c", " all", "ctrl+s")
+		time.Sleep(2 * callTime)
+		d.settle()
+		if len(d.u.faults) > 0 {
+			t.Errorf("failed: %+v", d.u.faults)
+		}
+	})
+}
+
+// TestSeveralHaveMoreThanOneCommandLine: the one that is shown does not do all of it.
+func TestSeveralHaveMoreThanOneCommandLine(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		for _, name := range []string{"shop", "sessions"} {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("X")
+		d.sees("= dm discard", "and 1 more")
+	})
+}
