@@ -217,6 +217,9 @@ func (o *ops) undo() tea.Cmd {
 	if !ok || op == nil || d == nil {
 		return o.u.nothing("an operation")
 	}
+	if made(op) {
+		return o.u.undoMaking(d, op)
+	}
 	return o.u.openForm(&form{
 		heading: "Undo operation " + strconv.FormatUint(n, 10) + " of " + d.Name.String(), do: "Undo",
 		about:   []string{string(op.Verb) + " " + string(op.Name) + ", by " + op.By + ", " + when(op.Time, o.u.o.Now()) + ".", "An undo can be undone."},

@@ -55,7 +55,7 @@ func (p *plain) ask(question string) (string, error) {
 	return strings.TrimSpace(p.in.Text()), nil
 }
 
-// item is a line that can be chosen. Without run it is only shown.
+// item is a line that can be chosen.
 type item struct {
 	text string
 	run  func(context.Context) error
@@ -248,10 +248,39 @@ func (p *plain) dot(ctx context.Context, name dotmesh.DotName) error {
 }
 
 func (p *plain) undo(ctx context.Context, name dotmesh.DotName) error {
-	ctx, cancel := p.call(ctx)
+	limited, cancel := p.call(ctx)
 	defer cancel()
-	undone, err := p.Service.Undo(ctx, dotmesh.UndoRequest{Dot: name, Request: dotmesh.NewUUID()})
+	all, err := p.Service.Ops(limited, dotmesh.OpsRequest{Dot: name, Limit: mostAtOnce})
+	if err != nil {
+		return err
+	}
+	var n uint64
+	if op := newest(all); op != nil {
+		n = op.N
+		if sure, err := p.deletes(name, op); err != nil || !sure {
+			return err
+		}
+	}
+	ctx, cancel = p.call(ctx)
+	defer cancel()
+	undone, err := p.Service.Undo(ctx, dotmesh.UndoRequest{Dot: name, N: n, Request: dotmesh.NewUUID()})
 	return p.done(err, "Undid %s %s.", undone.Op.Verb, undone.Op.Name)
+}
+
+// deletes asks for the name where to undo op is to delete something.
+func (p *plain) deletes(dot dotmesh.DotName, op *dotmesh.Op) (sure bool, err error) {
+	if !made(op) {
+		return true, nil
+	}
+	what, typed := "branch "+string(op.Name), string(op.Name)
+	if op.Verb == dotmesh.VerbInit {
+		what, typed = "dot "+dot.String(), dot.String()
+	}
+	answer, err := p.ask("The operation made " + what + "; to undo it is to delete that. Type " + typed + " to do it:")
+	if err == nil && answer != typed {
+		p.say("Nothing was done.")
+	}
+	return answer == typed, err
 }
 
 // branch lists what can be done with a branch, and its newest commits.
