@@ -174,6 +174,9 @@ func (u *ui) clusterJob() tea.Cmd {
 	if u.o.Operator == nil {
 		return u.say("there is nothing on this machine yet that could do that: it comes with Docker")
 	}
+	if w := u.job; w != nil && w.running {
+		return u.ask(w) // it was closed and goes on; two at once would be in each other's way
+	}
 	m := &menu{heading: "Cluster"}
 	for _, job := range clusterJobs {
 		m.all = append(m.all, choice{text: string(job.kind), detail: job.about, run: func(u *ui) tea.Cmd {

@@ -83,7 +83,7 @@ func (f *faults) lines() []string {
 }
 
 func (f *faults) crumbs() string {
-	return plural(len(f.u.faults), "error", "errors") + " since the start"
+	return plural(int(f.u.failures), "error", "errors") + " since the start"
 }
 
 func (f *faults) scope() scope { return inFaults }

@@ -109,3 +109,69 @@ func TestSeveralHaveMoreThanOneCommandLine(t *testing.T) {
 		d.sees("= dm discard", "and 1 more")
 	})
 }
+
+// TestEnterAloneRunsNoPlanThatDestroys, however long it is held down.
+func TestEnterAloneRunsNoPlanThatDestroys(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		w := &wizard{job: dotmesh.Job{Kind: dotmesh.JobReset}, planned: true, plan: dotmesh.Plan{
+			Steps: []dotmesh.Step{{ID: "1", Text: "remove all data", Destroys: true}},
+		}}
+		d.do(d.u.ask(w))
+		for range 20 {
+			d.send(press("enter"))
+			d.drain()
+		}
+		if w.running || w.ended {
+			t.Fatal("it runs")
+		}
+	})
+}
+
+// TestAJobThatGoesOnIsFoundAgain: esc closes the wizard, and the key leads back to it.
+func TestAJobThatGoesOnIsFoundAgain(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.keys("5")
+		d.do(d.u.openWizard(dotmesh.Job{Kind: dotmesh.JobInit}))
+		d.settle()
+		d.keys("enter")
+		d.sees("of 9 steps", "close, it goes on")
+		d.keys("esc", "a")
+		d.sees("of 9 steps", "close, it goes on")
+	})
+}
+
+// TestADrainIsOfWhatWasShown: somebody else has drained the node meanwhile.
+func TestADrainIsOfWhatWasShown(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.keys("2", "end", "N")
+		name := d.u.screens[atNodes].(*nodes).name()
+		if _, err := d.cluster.Drain(d.ctx, dotmesh.DrainRequest{Node: name}); err != nil {
+			t.Fatal(err)
+		}
+		d.cluster.Step(time.Second)
+		d.settle()
+		d.settle()
+		d.keys("enter")
+		d.sees("it is being drained already")
+	})
+}
+
+// TestOneOfManyThatFails does not hide what became of the others.
+func TestOneOfManyThatFails(t *testing.T) {
+	first := true
+	w := &watched{commit: func(context.Context) error {
+		defer func() { first = false }()
+		if first {
+			return dotmesh.E("test", dotmesh.Busy, "it is in use")
+		}
+		return nil
+	}}
+	drive(t, 140, 40, watch(w), func(d *driver) {
+		for _, name := range []string{"shop", "sessions"} {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("c", " both", "ctrl+s")
+		d.sees("committed 1 of 2", "it is in use")
+	})
+}

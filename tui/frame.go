@@ -108,7 +108,7 @@ func (u *ui) crumbs() string {
 	for i, name := range screenNames {
 		tab := " " + strconv.Itoa(i+1) + " " + name
 		if screenID(i) == atFaults && len(u.faults) > 0 {
-			tab += " " + strconv.Itoa(len(u.faults))
+			tab += " " + count(u.failures)
 		}
 		switch {
 		case screenID(i) == u.at:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -167,7 +168,7 @@ func (n *nodes) sort(reverse bool) {
 			n.column = (n.column + 1) % len(nodeColumns)
 		}
 	}
-	n.rows.SetRows(nil)
+	n.u.lastKey = time.Time{} // the order is what was asked for
 	n.show()
 }
 
@@ -232,23 +233,35 @@ func (u *ui) drain() tea.Cmd {
 	if !ok || s == nil {
 		return u.nothing("a node")
 	}
-	r := dotmesh.DrainRequest{Node: string(s.Name), Stop: s.Draining}
+	name := string(s.Name)
+	r := dotmesh.DrainRequest{Node: string(id), Stop: s.Draining}
 	f := &form{
-		heading: "Drain " + r.Node, do: "Drain",
+		heading: "Drain " + name, do: "Drain",
+		gone: func(u *ui) string {
+			switch now := u.node(id); {
+			case now == nil:
+				return name + " is not there any more; esc closes this"
+			case now.Draining && !r.Stop:
+				return "it is being drained already; esc closes this"
+			case !now.Draining && r.Stop:
+				return "it is not being drained any more; esc closes this"
+			}
+			return ""
+		},
 		about: []string{
 			plural(s.Masters, "branch", "branches") + " of which it is the master " + "go to other nodes; what is in use waits.",
 			"It takes no branch until N is pressed again.",
 		},
-		command: func([]string) []string { return []string{"cluster", "drain", r.Node} },
+		command: func([]string) []string { return []string{"cluster", "drain", name} },
 	}
 	if r.Stop {
-		f.heading, f.do, f.about = "Stop draining "+r.Node, "Stop", []string{r.Node + " takes branches again."}
-		f.command = func([]string) []string { return []string{"cluster", "drain", r.Node, "--stop"} }
+		f.heading, f.do, f.about = "Stop draining "+name, "Stop", []string{name + " takes branches again."}
+		f.command = func([]string) []string { return []string{"cluster", "drain", name, "--stop"} }
 	}
 	f.submit = func([]string) tea.Cmd {
-		return u.call("drain "+r.Node, func(ctx context.Context, sv dotmesh.Service) (string, error) {
+		return u.call("drain "+name, func(ctx context.Context, sv dotmesh.Service) (string, error) {
 			started, err := sv.Drain(ctx, r)
-			return r.Node + ": " + plural(len(started), "branch is", "branches are") + " on the way (3 shows them)", err
+			return name + ": " + plural(len(started), "branch is", "branches are") + " on the way (3 shows them)", err
 		})
 	}
 	return u.openForm(f)

@@ -209,6 +209,32 @@ func (o *ops) name() string {
 	return ""
 }
 
+func (o *ops) open() tea.Cmd { return o.describe() }
+
+func (o *ops) describe() tea.Cmd {
+	n, ok := o.rows.Cursor()
+	op := o.op(n)
+	if !ok || op == nil {
+		return nil
+	}
+	text := []string{
+		"operation " + string(op.Verb) + " " + string(op.Name),
+		"when      " + when(op.Time, o.u.o.Now()),
+		"by        " + termsafe.Line(op.By),
+		"why       " + termsafe.Line(op.Why),
+	}
+	if op.Undoes > 0 {
+		text = append(text, "undoes    "+strconv.FormatUint(op.Undoes, 10))
+	}
+	if !op.Old.IsZero() {
+		text = append(text, "from      "+op.Old.Commit.String())
+	}
+	if !op.New.IsZero() {
+		text = append(text, "to        "+op.New.Commit.String())
+	}
+	return o.u.ask(&sheet{heading: "Operation " + strconv.FormatUint(n, 10), text: text})
+}
+
 // undo asks once, since it may be any operation of the past.
 func (o *ops) undo() tea.Cmd {
 	d := o.chosenDot()

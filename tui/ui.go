@@ -42,6 +42,7 @@ type ui struct {
 	faults   []fault           // newest last
 	failures uint64            // how many there were
 	working  []*work           // calls under way, oldest first
+	job      *wizard           // that was started last; nil: none
 	deleted  []dotmesh.DotName // right before, so that z brings them back
 	lastKey  time.Time
 	mouse    bool
@@ -170,16 +171,15 @@ func (u *ui) press(k tea.KeyPressMsg) tea.Cmd {
 
 // rested sorts anew once the keys have rested, where the order can have changed meanwhile.
 func (u *ui) rested() tea.Cmd {
-	if u.browse.column == 0 {
+	nodes := u.screens[atNodes].(*nodes)
+	if u.browse.column == 0 && nodes.column == 0 {
 		return nil
 	}
-	return tea.Tick(frozen, func(time.Time) tea.Msg {
-		return fetched(func(u *ui) tea.Cmd {
-			if u.resting() {
-				u.browse.arrange()
-			}
-			return nil
-		})
+	return u.atRest(frozen, u.resting, func() tea.Cmd {
+		u.rev++ // this is seen
+		u.browse.arrange()
+		nodes.show()
+		return nil
 	})
 }
 

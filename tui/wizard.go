@@ -22,7 +22,6 @@ type wizard struct {
 	texts   map[string]string // the last word of a step
 	err     error
 	ended   bool
-	agreed  int // how often a plan that destroys was agreed to
 	stop    context.CancelFunc
 }
 
@@ -34,7 +33,7 @@ func (u *ui) openWizard(job dotmesh.Job) tea.Cmd {
 
 func (w *wizard) makePlan(u *ui) tea.Cmd {
 	w.done, w.texts = map[string]bool{}, map[string]string{}
-	w.planned, w.ended, w.err, w.at, w.agreed = false, false, nil, "", 0
+	w.planned, w.ended, w.err, w.at = false, false, nil, ""
 	operator := u.o.Operator
 	return fetch(u, func(ctx context.Context, _ dotmesh.Service) (dotmesh.Plan, error) {
 		return operator.Plan(ctx, w.job)
@@ -55,7 +54,7 @@ func (w *wizard) hints() []hint {
 	switch {
 	case w.running:
 		return []hint{{"x", "stop after this step"}, {"esc", "close, it goes on"}}
-	case w.ended && w.err != nil:
+	case w.err != nil:
 		return []hint{{"enter", "go on from here"}, {"esc", "close"}}
 	case w.ended:
 		return []hint{{"esc", "close"}}
@@ -84,7 +83,7 @@ func (w *wizard) lines(u *ui, width, height int) []string {
 	case w.ended && w.err == nil:
 		lines = append(lines, "", u.look.good.Render("Done."))
 	case w.planned && !w.running && !w.ended && w.err == nil && destroys(&w.plan):
-		lines = append(lines, "", u.look.warn.Render("! Steps marked ! take something away for good. Press enter twice to do it."))
+		lines = append(lines, "", u.look.warn.Render("! Steps marked ! take something away for good; enter asks first."))
 	}
 	return lines[max(len(lines)-height, 0):]
 }
@@ -136,16 +135,31 @@ func (w *wizard) enter(u *ui) tea.Cmd {
 		u.close(w)
 		return nil
 	}
-	if w.agreed++; destroys(&w.plan) && w.agreed < 2 {
-		return u.say("once more, and it is done")
+	if destroys(&w.plan) {
+		return w.confirm(u)
 	}
 	return w.run(u)
+}
+
+// confirm asks for a word before a plan is done that takes something away for good.
+func (w *wizard) confirm(u *ui) tea.Cmd {
+	f := &form{
+		heading: "Cluster " + string(w.job.Kind), do: "Do it", typed: string(w.job.Kind),
+		about:  []string{"This takes away for good:"},
+		submit: func([]string) tea.Cmd { return w.run(u) },
+	}
+	for _, s := range w.plan.Steps {
+		if s.Destroys && !s.Done {
+			f.about = append(f.about, "! "+s.Text)
+		}
+	}
+	return u.openForm(f)
 }
 
 // run does the plan. Each event comes as an answer that asks for the next one.
 func (w *wizard) run(u *ui) tea.Cmd {
 	ctx, stop := context.WithCancel(u.ctx)
-	w.running, w.stop = true, stop
+	w.running, w.stop, u.job = true, stop, w
 	next, end := iter.Pull2(u.o.Operator.Run(ctx, w.plan))
 	return w.await(next, end)
 }

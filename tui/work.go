@@ -69,9 +69,11 @@ func callEach[T fmt.Stringer](u *ui, verb, past string, all []T, do func(ctx con
 			}
 			cancel()
 		}
-		d.said = past + " " + all[0].String()
-		if len(all) > 1 {
+		switch {
+		case len(all) > 1:
 			d.said = past + " " + count(len(all)-len(d.errs)) + " of " + count(len(all))
+		case len(d.errs) == 0:
+			d.said = past + " " + all[0].String()
 		}
 		return d
 	})
@@ -90,8 +92,11 @@ func (d done) into(u *ui) tea.Cmd {
 		u.fault(f.what, f.err)
 	}
 	u.feed.Refresh() // some changes make no events, such as an undo's
-	if n := len(d.errs); n > 1 {
+	switch n := len(d.errs); {
+	case n > 1:
 		u.toast.text = d.said + ", " + plural(n, "error", "errors") + " (7 shows them)"
+	case n == 1 && d.said != "": // the others were done
+		u.toast.text = d.said + "; " + u.toast.text
 	}
 	return tea.Batch(told, u.shown().enter())
 }
