@@ -18,10 +18,13 @@ import (
 // thing, and questions that are answered by a number. It never moves the cursor. It ends at
 // the end of the input; flush, which may be nil, is called before it waits for an answer.
 func Plain(ctx context.Context, o Options, flush func() error) error {
-	p := &plain{Options: o, in: bufio.NewScanner(o.In), flush: flush}
+	p := &plain{Options: o, lines: make(chan line), flush: flush}
 	if p.Now == nil {
 		p.Now = time.Now
 	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	go p.read(reading) // a read of a terminal cannot be called off: it is left behind at the end
 	err := p.dots(ctx)
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -31,8 +34,34 @@ func Plain(ctx context.Context, o Options, flush func() error) error {
 
 type plain struct {
 	Options
-	in    *bufio.Scanner
+	lines chan line // of the input
 	flush func() error
+}
+
+// line is one of the input, or why there are no more.
+type line struct {
+	text string
+	err  error
+}
+
+// read hands out the lines of the input, and at last why it ended.
+func (p *plain) read(ctx context.Context) {
+	in := bufio.NewScanner(p.In)
+	for ctx.Err() == nil {
+		l := line{err: io.EOF}
+		if in.Scan() {
+			l = line{text: in.Text()}
+		} else if in.Err() != nil {
+			l.err = dotmesh.Wrap("read an answer", in.Err())
+		}
+		select {
+		case p.lines <- l:
+		case <-ctx.Done():
+		}
+		if l.err != nil {
+			return
+		}
+	}
 }
 
 // say prints one line, whatever is in it.
@@ -40,20 +69,32 @@ func (p *plain) say(format string, args ...any) {
 	fmt.Fprintln(p.Out, termsafe.Line(fmt.Sprintf(format, args...)))
 }
 
-// ask prints a question and returns the answer; io.EOF if there is none.
-func (p *plain) ask(question string) (string, error) {
+// ask prints a question and returns the answer, or that it has ended: with io.EOF where the
+// input has.
+func (p *plain) ask(ctx context.Context, question string) (string, error) {
 	fmt.Fprint(p.Out, termsafe.Line(question)+" ")
 	if p.flush != nil {
 		if err := p.flush(); err != nil {
 			return "", err
 		}
 	}
-	if !p.in.Scan() {
-		fmt.Fprintln(p.Out)
-		return "", errors.Join(p.in.Err(), io.EOF)
+	l := line{}
+	select {
+	case l = <-p.lines:
+	case <-ctx.Done():
+		l.err = ctx.Err()
 	}
-	return strings.TrimSpace(p.in.Text()), nil
+	if l.err != nil {
+		fmt.Fprintln(p.Out)
+		return "", ended{l.err}
+	}
+	return strings.TrimSpace(l.text), nil
 }
+
+// ended is why nobody answers any more. It ends every list.
+type ended struct{ error }
+
+func (e ended) Unwrap() error { return e.error }
 
 // item is a line that can be chosen.
 type item struct {
@@ -73,7 +114,7 @@ func (p *plain) choose(ctx context.Context, heading string, list func(context.Co
 		for i, it := range items {
 			p.say("%d. %s", i+1, it.text)
 		}
-		answer, err := p.ask("Number, 0 to go back:")
+		answer, err := p.ask(ctx, "Number, 0 to go back:")
 		if err != nil {
 			return err
 		}
@@ -86,7 +127,7 @@ func (p *plain) choose(ctx context.Context, heading string, list func(context.Co
 			continue
 		}
 		if err := items[n-1].run(ctx); err != nil {
-			if errors.Is(err, io.EOF) {
+			if _, over := errors.AsType[ended](err); over {
 				return err
 			}
 			p.say("Error: %s", errorText(err))
@@ -200,7 +241,7 @@ func eventText(e *dotmesh.Event) string {
 }
 
 func (p *plain) create(ctx context.Context) error {
-	text, err := p.ask("Name:")
+	text, err := p.ask(ctx, "Name:")
 	if err != nil {
 		return err
 	}
@@ -257,7 +298,7 @@ func (p *plain) undo(ctx context.Context, name dotmesh.DotName) error {
 	var n uint64
 	if op := newest(all); op != nil {
 		n = op.N
-		if sure, err := p.deletes(name, op); err != nil || !sure {
+		if sure, err := p.deletes(ctx, name, op); err != nil || !sure {
 			return err
 		}
 	}
@@ -268,7 +309,7 @@ func (p *plain) undo(ctx context.Context, name dotmesh.DotName) error {
 }
 
 // deletes asks for the name where to undo op is to delete something.
-func (p *plain) deletes(dot dotmesh.DotName, op *dotmesh.Op) (sure bool, err error) {
+func (p *plain) deletes(ctx context.Context, dot dotmesh.DotName, op *dotmesh.Op) (sure bool, err error) {
 	if !made(op) {
 		return true, nil
 	}
@@ -276,7 +317,7 @@ func (p *plain) deletes(dot dotmesh.DotName, op *dotmesh.Op) (sure bool, err err
 	if op.Verb == dotmesh.VerbInit {
 		what, typed = "dot "+dot.String(), dot.String()
 	}
-	answer, err := p.ask("The operation made " + what + "; to undo it is to delete that. Type " + typed + " to do it:")
+	answer, err := p.ask(ctx, "The operation made "+what+"; to undo it is to delete that. Type "+typed+" to do it:")
 	if err == nil && answer != typed {
 		p.say("Nothing was done.")
 	}
@@ -309,7 +350,7 @@ func (p *plain) branch(ctx context.Context, t target) error {
 }
 
 func (p *plain) commit(ctx context.Context, t target) error {
-	message, err := p.ask("Message:")
+	message, err := p.ask(ctx, "Message:")
 	if err != nil {
 		return err
 	}
@@ -361,7 +402,7 @@ func (p *plain) diff(ctx context.Context, t target, c *dotmesh.Commit) error {
 }
 
 func (p *plain) branchFrom(ctx context.Context, t target, c *dotmesh.Commit) error {
-	name, err := p.ask("Name of the new branch:")
+	name, err := p.ask(ctx, "Name of the new branch:")
 	if err != nil {
 		return err
 	}
@@ -377,7 +418,7 @@ func (p *plain) branchFrom(ctx context.Context, t target, c *dotmesh.Commit) err
 }
 
 func (p *plain) reset(ctx context.Context, t target, c *dotmesh.Commit) error {
-	answer, err := p.ask("Reset " + t.String() + " to " + short(c.ID) + "? y or n:")
+	answer, err := p.ask(ctx, "Reset "+t.String()+" to "+short(c.ID)+"? y or n:")
 	if err != nil || answer != "y" {
 		return err
 	}
