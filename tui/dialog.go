@@ -281,7 +281,15 @@ func (f *form) judge() bool {
 	return true
 }
 
-func (f *form) take(*ui) {}
+// take says at once that what the form is about is gone.
+func (f *form) take(u *ui) {
+	if f.gone == nil {
+		return
+	}
+	if why := f.gone(u); why != "" {
+		f.problem = why
+	}
+}
 
 // send does it, unless what it is about is not as it was.
 func (f *form) send(u *ui) tea.Cmd {

@@ -175,3 +175,16 @@ func TestOneOfManyThatFails(t *testing.T) {
 		d.sees("committed 1 of 2", "it is in use")
 	})
 }
+
+// TestADialogIsDisarmedAsSoonAsItsTargetIsGone: nobody has to press a key to learn it.
+func TestADialogIsDisarmedAsSoonAsItsTargetIsGone(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("qa/fixtures")
+		d.keys("D")
+		if err := d.cluster.DeleteDot(d.ctx, dotmesh.DeleteDot{Dot: d.dot("qa/fixtures").Name}); err != nil {
+			t.Fatal(err)
+		}
+		d.settle()
+		d.sees("Delete 1 dot", "is not there any more")
+	})
+}

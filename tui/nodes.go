@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -187,7 +188,7 @@ func (n *nodes) open() tea.Cmd {
 	if name == "" {
 		return nil
 	}
-	if err := n.u.browse.setFilter("master:" + name); err != nil {
+	if err := n.u.browse.setFilter("master:^" + regexp.QuoteMeta(name) + "$"); err != nil {
 		n.u.fault("filter", err)
 		return nil
 	}

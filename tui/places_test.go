@@ -3,6 +3,8 @@ package tui
 import (
 	"context"
 	"testing"
+
+	"dotmesh.io/dotmesh"
 )
 
 func TestSortingKeepsTheCursorOnItsNode(t *testing.T) {
@@ -45,6 +47,20 @@ func TestNoKeyIsOfferedThatDoesNothing(t *testing.T) {
 			}
 			d.sees("operation", "by")
 			d.keys("esc")
+		}
+	})
+}
+
+// TestANodeLeadsToItsOwnDots and not to those of one whose name begins like it.
+func TestANodeLeadsToItsOwnDots(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.keys("2", "enter")
+		for _, master := range []dotmesh.Name{"node-1", "node-10"} {
+			dot := &dotmesh.DotStatus{Branch: dotmesh.BranchStatus{MasterName: master}}
+			shown := d.u.browse.wanted.Match(func(field string) string { return dotField(dot, field) })
+			if want := master == "node-1"; shown != want {
+				t.Errorf("a dot of %s is shown: %v, want %v", master, shown, want)
+			}
 		}
 	})
 }

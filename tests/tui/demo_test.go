@@ -52,9 +52,9 @@ func tourNodes(s *terminal) {
 	s.press("Enter")
 	s.seesNot("─ Filter")
 	s.press("Enter") // what it is the master of
-	s.sees("1 Dots", "/master:node-3", "sessions")
+	s.sees("1 Dots", "/master:^node-3$", "sessions")
 	s.seesNot("log-ship")
-	s.escape("/master:node-3")
+	s.escape("/master:^node-3$")
 	s.sees("log-ship")
 }
 
