@@ -495,14 +495,22 @@ func readFiles(ctx context.Context, s dotmesh.Service, r dotmesh.DiffRequest, li
 func cleanDetail(d *dotmesh.DotDetail) {
 	d.OwnerName = termsafe.Line(d.OwnerName)
 	for i := range d.All {
-		for k := range d.All[i].Containers {
-			c := &d.All[i].Containers[k]
-			c.Name = termsafe.Line(c.Name)
+		b := &d.All[i]
+		cleanWord(&b.Pointer.State.Phase)
+		if b.Stash != nil {
+			cleanWord(&b.Stash.Reason)
+		}
+		for k := range b.Containers {
+			b.Containers[k].Name = termsafe.Line(b.Containers[k].Name)
 		}
 	}
 }
 
+// cleanWord is for a word of which there are a few, from a server that may know others.
+func cleanWord[T ~string](w *T) { *w = T(termsafe.Line(string(*w))) }
+
 func cleanCommit(c *dotmesh.Commit) {
+	cleanWord(&c.Kind)
 	c.Author, c.Message = termsafe.Line(c.Author), termsafe.Text(c.Message)
 	for k, v := range c.Metadata {
 		delete(c.Metadata, k)

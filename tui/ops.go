@@ -105,6 +105,11 @@ func (o *ops) read(r dotmesh.OpsRequest, d *dotmesh.DotStatus) tea.Cmd {
 			u.unread("operations of "+r.Dot.String(), err)
 			return nil
 		}
+		for i := range page {
+			op := &page[i]
+			cleanWord(&op.Verb)
+			op.By, op.Why = termsafe.Line(op.By), termsafe.Line(op.Why)
+		}
 		if r.Before == 0 {
 			l.all = nil
 		}
@@ -189,8 +194,8 @@ func (o *ops) cells(op *dotmesh.Op, cells []table.Cell) {
 	if !op.New.IsZero() {
 		cells[5] = table.Cell{Text: short(op.New.Commit), Style: o.u.look.pen.key}
 	}
-	cells[6] = table.Cell{Text: termsafe.Line(op.By)}
-	cells[7] = table.Cell{Text: termsafe.Line(op.Why), Style: o.u.look.pen.dim}
+	cells[6] = table.Cell{Text: op.By}
+	cells[7] = table.Cell{Text: op.Why, Style: o.u.look.pen.dim}
 }
 
 func (o *ops) crumbs() string {
@@ -220,8 +225,8 @@ func (o *ops) describe() tea.Cmd {
 	text := []string{
 		"operation " + string(op.Verb) + " " + string(op.Name),
 		"when      " + when(op.Time, o.u.o.Now()),
-		"by        " + termsafe.Line(op.By),
-		"why       " + termsafe.Line(op.Why),
+		"by        " + op.By,
+		"why       " + op.Why,
 	}
 	if op.Undoes > 0 {
 		text = append(text, "undoes    "+strconv.FormatUint(op.Undoes, 10))

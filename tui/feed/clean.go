@@ -17,6 +17,13 @@ func clean(texts ...*string) {
 	}
 }
 
+// cleanWord is clean for a word of which there are a few, from a server that may know others.
+func cleanWord[T ~string](w *T) {
+	if !isPlain(string(*w)) {
+		*w = T(termsafe.Line(string(*w)))
+	}
+}
+
 // isPlain reports whether s is printable ASCII only, which most texts are.
 func isPlain(s string) bool {
 	for i := range len(s) {
@@ -45,8 +52,16 @@ func cleanMap(m map[string]string) map[string]string {
 func cleanDot(d *dotmesh.Dot) { clean(&d.Replicas) }
 
 func cleanBranch(b *dotmesh.BranchStatus) {
+	cleanHistory(&b.Branch)
 	for i := range b.Containers {
 		clean(&b.Containers[i].ID, &b.Containers[i].Name)
+	}
+}
+
+func cleanHistory(b *dotmesh.Branch) {
+	cleanWord(&b.Pointer.State.Phase)
+	if b.Stash != nil {
+		cleanWord(&b.Stash.Reason)
 	}
 }
 
@@ -57,13 +72,20 @@ func cleanNode(n *dotmesh.Node) {
 	}
 }
 
-func cleanTransfer(t *dotmesh.Transfer) { clean(&t.From, &t.To, &t.Step, &t.Reason) }
+func cleanTransfer(t *dotmesh.Transfer) {
+	cleanWord(&t.Kind)
+	cleanWord(&t.State)
+	clean(&t.From, &t.To, &t.Step, &t.Reason)
+}
 
 func cleanEvent(e *dotmesh.Event) {
 	switch {
 	case e.Dot != nil:
 		cleanDot(e.Dot)
+	case e.Branch != nil:
+		cleanHistory(e.Branch)
 	case e.Commit != nil:
+		cleanWord(&e.Commit.Kind)
 		clean(&e.Commit.Author, &e.Commit.Message)
 	case e.Node != nil:
 		cleanNode(e.Node)
