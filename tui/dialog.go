@@ -111,13 +111,26 @@ func (f *form) values() []string {
 }
 
 func (f *form) lines(u *ui, width, height int) []string {
-	var lines []string
+	var about []string
 	for _, text := range f.about {
-		lines = append(lines, wrap(termsafe.Line(text), width)...)
+		about = append(about, wrap(termsafe.Line(text), width)...)
 	}
 	if len(f.about) > 0 {
-		lines = append(lines, "")
+		about = append(about, "")
 	}
+	rest := f.rest(u, width)
+	if room := max(height-len(rest), 0); len(about) > room { // what will happen first is what to read
+		about = about[:room]
+		if room > 0 {
+			about[room-1] = u.look.dim.Render(u.look.cut + " more than there is room for")
+		}
+	}
+	lines := append(about, rest...)
+	return lines[max(len(lines)-height, 0):]
+}
+
+// rest is a form below what it says: the fields, what is wrong, the command, the buttons.
+func (f *form) rest(u *ui, width int) (lines []string) {
 	label := 0
 	for _, field := range f.fields {
 		label = max(label, ansi.StringWidth(field.label))
@@ -136,11 +149,7 @@ func (f *form) lines(u *ui, width, height int) []string {
 	if line := f.commandLine(u); line != "" {
 		lines = append(lines, u.look.dim.Render(ansi.Truncate("= "+line, width, u.look.cut)))
 	}
-	lines = append(lines, f.buttons(u, width))
-	if over := len(lines) - height; over > 0 {
-		lines = lines[over:]
-	}
-	return lines
+	return append(lines, f.buttons(u, width))
 }
 
 func (f *form) fieldLine(u *ui, field *field, focused bool, label, width int) string {

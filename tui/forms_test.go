@@ -188,3 +188,15 @@ func TestADialogIsDisarmedAsSoonAsItsTargetIsGone(t *testing.T) {
 		d.sees("Delete 1 dot", "is not there any more")
 	})
 }
+
+// TestASmallTerminalShowsFirstWhatGoes: what does not fit is left out below it, and says so.
+func TestASmallTerminalShowsFirstWhatGoes(t *testing.T) {
+	drive(t, minWidth, minRows, nil, func(d *driver) {
+		for _, name := range []string{"payments-db", "qa/payments-copy", "reporting/warehouse", "search/index"} {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("D")
+		d.sees("payments-db:", "~ more", "type delete 4 dots", "Cancel")
+	})
+}
