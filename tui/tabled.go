@@ -1,8 +1,6 @@
 package tui
 
 import (
-	tea "charm.land/bubbletea/v2"
-
 	"dotmesh.io/dotmesh/tui/filter"
 	"dotmesh.io/dotmesh/tui/table"
 )
@@ -68,8 +66,6 @@ func (t *tabled[K]) setFilter(text string) error {
 	t.arrange()
 	return nil
 }
-
-func (t *tabled[K]) describe() tea.Cmd { return nil }
 
 // chosen are the marked rows, else the one under the cursor.
 func (t *tabled[K]) chosen() []K {

@@ -36,7 +36,6 @@ type Options struct {
 	In       io.Reader
 	Out      io.Writer
 	Env      []string
-	Size     [2]int // columns and rows, where the terminal does not say; zero: ask it
 	Now      func() time.Time
 	ReadOnly bool   // nothing can be changed
 	Palette  string // one of Palettes; empty: by the settings and the environment
@@ -99,7 +98,7 @@ func (o *Options) program(ctx context.Context) []tea.ProgramOption {
 	options := []tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(drawRate),
 		tea.WithoutSignalHandler(), // signals end ctx; a second handler could wait for ever for a program that has ended
-		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg { return o.sized(msg) }),
+		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg { return sized(msg) }),
 	}
 	if o.Palette == PaletteNone || o.Palette == PaletteASCII {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
@@ -107,17 +106,13 @@ func (o *Options) program(ctx context.Context) []tea.ProgramOption {
 	return options
 }
 
-// sized gives a terminal that says it is 0x0 the size in o, or that of old: Bubble Tea takes
-// it at its word and shows nothing.
-func (o *Options) sized(msg tea.Msg) tea.Msg {
-	size, ok := msg.(tea.WindowSizeMsg)
-	if !ok || size.Width > 0 && size.Height > 0 {
-		return msg
+// sized gives a terminal that says it is 0x0 the size of old: Bubble Tea takes it at its word
+// and shows nothing.
+func sized(msg tea.Msg) tea.Msg {
+	if size, ok := msg.(tea.WindowSizeMsg); ok && (size.Width <= 0 || size.Height <= 0) {
+		return tea.WindowSizeMsg{Width: 80, Height: 24}
 	}
-	if o.Size[0] > 0 && o.Size[1] > 0 {
-		return tea.WindowSizeMsg{Width: o.Size[0], Height: o.Size[1]}
-	}
-	return tea.WindowSizeMsg{Width: 80, Height: 24}
+	return msg
 }
 
 // palette is the one asked for, that of the settings, or what the environment says. Any

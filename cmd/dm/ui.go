@@ -125,9 +125,6 @@ func (o *uiOptions) options() (tui.Options, error) {
 		Command: o.commandLine, Save: saveNew, In: o.IO.In, Env: os.Environ(), Now: o.Now,
 		ReadOnly: o.ReadOnly, Palette: o.Palette, Settings: settings,
 	}
-	if o.IO.Screen != nil && (o.IO.Width == 0 || o.IO.Height == 0) {
-		options.Size = [2]int{80, 24} // a terminal that says 0x0 would show nothing
-	}
 	return options, nil
 }
 
