@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,7 @@ func open(t *testing.T, width, height int, env []string, command ...string) *ter
 		"set-option", "-g", "remain-on-exit", "on", ";",
 		"set-option", "-g", "default-terminal", "tmux-256color", ";",
 		"new-session", "-d", "-x", strconv.Itoa(width), "-y", strconv.Itoa(height), "--",
+		"sh", "-c", `"$@"; echo $? >"$0"`, s.status(),
 	}, command...)...)
 	return s
 }
@@ -156,18 +158,21 @@ func (s *terminal) goTo(dot string) {
 	s.sees("Branches of " + dot)
 }
 
+// status is where the exit code stands once the program has ended: tmux does not always
+// know it.
+func (s *terminal) status() string { return filepath.Join(s.dir, "status") }
+
 // ended waits until the program has ended, and returns its exit code.
 func (s *terminal) ended() int {
 	s.Helper()
-	var status string
+	var status []byte
 	if !await(patience, func() bool {
-		dead, code, _ := strings.Cut(strings.TrimSpace(s.tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}")), " ")
-		status = code
-		return dead == "1" && code != ""
+		status, _ = os.ReadFile(s.status()) // there is none before the end
+		return len(status) > 0
 	}) {
 		s.Fatal("the program does not end")
 	}
-	code, err := strconv.Atoi(status)
+	code, err := strconv.Atoi(strings.TrimSpace(string(status)))
 	if err != nil {
 		s.Fatalf("the program has ended with %q", status)
 	}
