@@ -3,12 +3,12 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
 // mirror collects what has changed in the registry since the pool's copy of it was last
@@ -189,7 +189,7 @@ func (n *Node) compareMirror() (map[string]dotmesh.Record, error) {
 				want[key] = nil
 				continue
 			}
-			data, err := fastjson.Marshal(r)
+			data, err := json.Marshal(r)
 			if err != nil {
 				return err
 			}

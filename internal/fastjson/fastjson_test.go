@@ -9,7 +9,7 @@ import (
 	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
-// values are pointers to what is read and written with this package.
+// values are pointers to what is read with this package.
 func values() []any {
 	return []any{
 		new(dotmesh.DotStatus), new(dotmesh.Entry), new(dotmesh.Event), new(dotmesh.Checked),
@@ -19,8 +19,7 @@ func values() []any {
 	}
 }
 
-// FuzzUnmarshal reads the same text with both packages into each type, and writes with
-// both what was read.
+// FuzzUnmarshal reads the same text with both packages into each type.
 func FuzzUnmarshal(f *testing.F) {
 	for _, text := range []string{
 		`null`, `{}`, `[]`, `"text"`, `{"v":1}`, `{"id":"x"}`, `{"ID":null,"id":null}`, `{} {}`, `{"name":{"namespace":"a","name":"b"}}`,
@@ -44,11 +43,6 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 			if !reflect.DeepEqual(fast[i], slow[i]) {
 				t.Fatalf("%T: got %+v, want %+v", slow[i], fast[i], slow[i])
-			}
-			want, wantErr := json.Marshal(slow[i])
-			got, gotErr := fastjson.Marshal(fast[i])
-			if string(got) != string(want) || (gotErr == nil) != (wantErr == nil) {
-				t.Fatalf("%T: wrote %s, %v, want %s, %v", slow[i], got, gotErr, want, wantErr)
 			}
 		}
 	})

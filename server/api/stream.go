@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/internal/fastjson"
 )
 
 // A stream is one JSON value a line. An empty line says that the server still lives. One
@@ -225,7 +224,7 @@ func (l *lineWriter) begin() {
 
 func (l *lineWriter) write(v any) error {
 	l.begin()
-	line, err := fastjson.Marshal(v)
+	line, err := json.Marshal(v)
 	if err != nil {
 		return dotmesh.Wrap("api.stream", err)
 	}
