@@ -326,21 +326,13 @@ func (d *day) hostile() {
 func (d *day) kill() {
 	d.ui.goTo("alpha")
 	d.end(syscall.SIGKILL)
-	begin := time.Now()
-	d.ui.sees("! LOST, as of")
-	if took := time.Since(begin); took > 5*time.Second {
-		d.Errorf("it took %s until the UI said that the server is lost", took)
-	}
-	d.ui.press("2") // it lives, and shows what it knows
+	d.ui.sees("! LOST, as of") // how soon is for make bench to say
+	d.ui.press("2")            // it lives, and shows what it knows
 	d.ui.sees("2 Nodes", "MASTERS", "! LOST")
 	d.ui.press("1")
 	d.ui.sees("Branches of alpha", "gamma")
 	d.start()
-	begin = time.Now()
 	d.ui.sees("LIVE")
-	if took := time.Since(begin); took > 10*time.Second {
-		d.Errorf("it took %s until the UI was live again", took)
-	}
 	d.ui.seesNot("LOST")
 	d.ui.press("c")
 	d.ui.sees("─ Commit alpha@master")
