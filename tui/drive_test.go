@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ type driver struct {
 	u       *ui
 	cluster *democluster.Cluster
 	msgs    chan tea.Msg
+	running sync.WaitGroup // commands
 	ctx     context.Context
 	quit    bool
 	lines   [][]string // the command lines that were asked for
@@ -57,7 +59,7 @@ func drive(t *testing.T, width, height int, change func(*Options), test func(d *
 		defer func() {
 			stop()
 			<-ended
-			time.Sleep(2 * toastFor) // for the clocks of toasts
+			d.running.Wait()
 		}()
 		d.u = newUI(ctx, o, f)
 		d.do(d.u.Init())
@@ -72,11 +74,11 @@ func (d *driver) do(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	go func() {
+	d.running.Go(func() {
 		if msg := cmd(); msg != nil {
 			d.msgs <- msg
 		}
-	}()
+	})
 }
 
 // send gives a message to the UI.
@@ -99,12 +101,38 @@ func (d *driver) send(msg tea.Msg) {
 	d.do(cmd)
 }
 
-// settle lets time pass until nothing moves any more, as a user does who looks.
-func (d *driver) settle() {
-	for range 8 {
-		time.Sleep(250 * time.Millisecond)
+// settle looks for as long as a user does before they say that nothing moves any more.
+func (d *driver) settle() { d.look(2 * time.Second) }
+
+// look takes in what comes while some time of the bubble passes.
+func (d *driver) look(long time.Duration) { d.until(long, func() bool { return false }) }
+
+// until takes in what comes until done is so, and reports whether it was so in time.
+func (d *driver) until(within time.Duration, done func() bool) bool {
+	late := time.NewTimer(within)
+	defer late.Stop()
+	for {
 		d.drain()
+		if done() {
+			return true
+		}
+		select {
+		case msg := <-d.msgs:
+			d.send(msg)
+		case <-late.C:
+			d.drain()
+			return done()
+		}
 	}
+}
+
+// live waits until the server answers again.
+func (d *driver) live() {
+	d.t.Helper()
+	if !d.until(6*time.Second, func() bool { return d.u.pic.State == feed.Live }) {
+		d.t.Fatal("the server is not live again")
+	}
+	d.settle()
 }
 
 // drain takes in what has come by now.

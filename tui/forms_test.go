@@ -81,7 +81,7 @@ func TestWhatIsSentAtOnceIsAskedOfTheServer(t *testing.T) {
 // TestEachOfManyHasItsOwnTime: the last of many must not fail because the first took long.
 func TestEachOfManyHasItsOwnTime(t *testing.T) {
 	w := &watched{commit: func(ctx context.Context) error {
-		time.Sleep(callTime / 2)
+		pause(ctx, callTime/2)
 		return ctx.Err()
 	}}
 	drive(t, 140, 40, watch(w), func(d *driver) {
@@ -90,8 +90,9 @@ func TestEachOfManyHasItsOwnTime(t *testing.T) {
 			d.keys("space")
 		}
 		d.keys("c", " all", "ctrl+s")
-		time.Sleep(2 * callTime)
-		d.settle()
+		if !d.until(2*callTime, func() bool { return len(d.u.working) == 0 }) {
+			t.Fatal("the commits do not end")
+		}
 		if len(d.u.faults) > 0 {
 			t.Errorf("failed: %+v", d.u.faults)
 		}

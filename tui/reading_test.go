@@ -153,8 +153,7 @@ func TestWhatCouldNotBeReadIsReadWhenTheServerIsBack(t *testing.T) {
 			t.Errorf("%d errors say that the server is lost, want 1", n)
 		}
 		d.cluster.Break(nil)
-		time.Sleep(6 * time.Second)
-		d.settle()
+		d.live()
 		d.sees("LIVE")
 		if d.u.browse.detail() == nil || len(d.u.browse.log.commits) == 0 {
 			t.Error("branches and commits of the dot under the cursor were not read")
@@ -174,8 +173,7 @@ func TestWhatACursorPassesIsNotRead(t *testing.T) {
 		clear(asked)
 		for range 8 {
 			d.send(press("down"))
-			time.Sleep(restTime / 3)
-			d.drain()
+			d.look(restTime / 3)
 		}
 		d.settle()
 		if len(asked) != 1 {

@@ -161,8 +161,7 @@ func TestALostServerIsSaidAndForgiven(t *testing.T) {
 		d.sees("! LOST, as of", "the cable is out", "shop")
 		d.keys("2", "1", "down") // it goes on working
 		d.cluster.Break(nil)
-		time.Sleep(6 * time.Second)
-		d.settle()
+		d.live()
 		d.sees("LIVE")
 		d.seesNot("LOST")
 	})

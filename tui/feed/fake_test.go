@@ -93,7 +93,7 @@ func (s *server) answer(ctx context.Context, call string) error {
 	s.calls[call]++
 	fault, mute, latency := s.fault, s.mute, s.latency
 	s.mu.Unlock()
-	time.Sleep(latency)
+	pass(ctx, latency)
 	for mute && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -333,4 +333,14 @@ func (s *server) measure(id dotmesh.BranchID, size int64) {
 	b.Size, b.Dirty = size, dotmesh.Bytes{Bytes: size / 2, AsOf: time.Now().UTC()}
 	s.branches[id] = b
 	s.happen(dotmesh.Event{Kind: dotmesh.EventStats, Stats: &dotmesh.Stats{Branch: id, Size: size, Dirty: b.Dirty}})
+}
+
+// pass waits until so much of the bubble's time has passed, or ctx has ended.
+func pass(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -43,7 +43,7 @@ func watch(t *testing.T, dots int, test func(t *testing.T, s *server, f *feed.Fe
 // after lets time pass and returns the picture then.
 func after(t *testing.T, f *feed.Feed, d time.Duration) *feed.Picture {
 	t.Helper()
-	time.Sleep(d) // of the bubble: it is over at once
+	pass(t.Context(), d)
 	synctest.Wait()
 	p, err := f.Next(t.Context(), 0)
 	if err != nil {
@@ -134,7 +134,7 @@ func TestWhatHappensToDots(t *testing.T) {
 					after(t, f, 5*time.Second)
 					for _, change := range happens {
 						s.do(change)
-						time.Sleep(rest)
+						pass(t.Context(), rest)
 					}
 					wantLive(t, s, after(t, f, time.Second))
 					lists := s.called("Dots")
@@ -158,7 +158,7 @@ func TestWhateverHappens(t *testing.T) {
 				for i := range 200 {
 					s.do(func() { somethingHappens(s, r, i) })
 					if r.IntN(3) == 0 {
-						time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
+						pass(t.Context(), time.Duration(r.IntN(300))*time.Millisecond)
 					}
 				}
 				s.do(func() {
@@ -248,7 +248,7 @@ func TestAMillionEvents(t *testing.T) {
 					s.measure(firstBranch(j), int64(i*100+j+1))
 				}
 			})
-			time.Sleep(3 * time.Millisecond)
+			pass(t.Context(), 3*time.Millisecond)
 			synctest.Wait()
 			s.do(func() { s.base, s.events = s.base+len(s.events), nil }) // they have been read
 		}
@@ -265,7 +265,7 @@ func TestAMillionEvents(t *testing.T) {
 func TestTheFirstChangeIsShownAtOnce(t *testing.T) {
 	watch(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
 		seen := after(t, f, 2*time.Second).Rev
-		time.Sleep(time.Second)
+		pass(t.Context(), time.Second)
 		var took []time.Duration
 		for i := range 3 {
 			began := time.Now()
@@ -393,7 +393,7 @@ func TestLostAndBack(t *testing.T) {
 					if p.State != feed.Lost || !errors.Is(p.Err, dotmesh.Unreachable) || p.AsOf.After(heard) || heard.Sub(p.AsOf) > time.Second {
 						t.Errorf("after 2 s it is %v (%v), as of %v before", p.State, p.Err, heard.Sub(p.AsOf))
 					}
-					time.Sleep(away - 2*time.Second)
+					pass(t.Context(), away-2*time.Second)
 					s.do(func() {
 						s.create(3)
 						test.back(s)
@@ -491,7 +491,7 @@ func TestWhatComesDuringAListingIsNewer(t *testing.T) {
 		after(t, f, 10*time.Second)
 		s.do(func() { s.slow = time.Second })
 		f.Refresh()
-		time.Sleep(100 * time.Millisecond)
+		pass(t.Context(), 100*time.Millisecond)
 		s.do(func() {
 			s.commit(firstBranch(0), 1, "one")
 			s.measure(firstBranch(0), 77)
@@ -539,7 +539,7 @@ func TestNodes(t *testing.T) {
 				s.nodes[1].Alive = !s.nodes[1].Alive
 				s.happen(dotmesh.Event{Kind: dotmesh.EventNode, Node: &dotmesh.Node{ID: nodeID(2)}, Deleted: !s.nodes[1].Alive})
 			})
-			time.Sleep(100 * time.Millisecond)
+			pass(t.Context(), 100*time.Millisecond)
 		}
 		p := after(t, f, time.Second)
 		if calls := s.called("Nodes") - before; calls < 4 || calls > 6 {
@@ -574,7 +574,7 @@ func TestTransfers(t *testing.T) {
 				more.Sent = 100
 				s.happen(dotmesh.Event{Kind: dotmesh.EventTransfer, Transfer: &more})
 			})
-			time.Sleep(time.Second)
+			pass(t.Context(), time.Second)
 		}
 		failed := dotmesh.Transfer{ID: uuid('t', 1), Kind: dotmesh.TransferPush, Dot: dotName(0), Branch: "master", From: "node-1", To: "hub", State: dotmesh.TransferFailed, Reason: "peer\nclosed", Started: time.Now().Add(-2 * time.Second)}
 		s.do(func() { s.happen(dotmesh.Event{Kind: dotmesh.EventTransfer, Transfer: &failed}) })
