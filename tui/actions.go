@@ -510,16 +510,19 @@ func (u *ui) filter() tea.Cmd {
 	return u.ask(f)
 }
 
-// commandLine is a dm command line as a shell takes it.
+// commandLine is a dm command line as a shell takes it; "" if dm has none.
 func (u *ui) commandLine(args []string) string {
 	if u.o.Command == nil {
 		return ""
 	}
-	line, err := u.o.Command(args)
-	if err != nil {
-		return ""
+	if last := &u.lined; last.args == nil || !slices.Equal(last.args, args) {
+		line, err := u.o.Command(args)
+		if err != nil {
+			line = ""
+		}
+		last.args, last.line = args, line
 	}
-	return line
+	return u.lined.line
 }
 
 // showCommand shows and copies the dm command that shows what is chosen.

@@ -53,6 +53,10 @@ type ui struct {
 		place hintPlace
 		text  string
 	}
+	lined struct { // the command line that was made last: to check one costs a whole command tree
+		args []string
+		line string
+	}
 	quitting bool
 }
 

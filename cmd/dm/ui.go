@@ -168,7 +168,9 @@ func (o *uiOptions) contexts(readOnly []string) (all []tui.Context, err error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Remotes)) {
 		add(name, c.Remotes[name].endpoint())
 	}
-	add("local", endpoint{URL: localSocket})
+	if c.Remotes["local"] == nil {
+		add("local", endpoint{URL: localSocket})
+	}
 	return all, nil
 }
 
