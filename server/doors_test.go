@@ -8,6 +8,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 	"dotmesh.io/dotmesh/server"
 )
 
@@ -38,7 +39,7 @@ func TestRightsAreThoseOfTheMomentOfTheChange(t *testing.T) {
 		return func() error { _, err := w.share("", "bob"); return err }
 	}
 	t.Run("a deletion that waited is undone without the collaborator who went meanwhile", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w, g, bob := shared(t)
 			removed, deleted := w.race(g, removal(w), func() error {
 				return w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop})
@@ -52,7 +53,7 @@ func TestRightsAreThoseOfTheMomentOfTheChange(t *testing.T) {
 		})
 	})
 	t.Run("a checkout that waited is refused to a collaborator who went meanwhile", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w, g, bob := shared(t)
 			w.newBranch("b")
 			removed, refused := w.race(g, removal(w), func() error {
@@ -104,7 +105,7 @@ func (w *world) told(s dotmesh.Service, f func()) []dotmesh.Event {
 func TestTheDeletionOfADotIsToldToThoseWhoSawIt(t *testing.T) {
 	for name, want := range map[dotmesh.Name]int{"bob": 1, "mallory": 0} {
 		t.Run(string(name), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.init()
 				users := map[dotmesh.Name]dotmesh.Service{}

@@ -11,6 +11,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 	"dotmesh.io/dotmesh/server"
 )
 
@@ -203,7 +204,7 @@ func (w *world) race(g *gate, first, second func() error) (error, error) {
 }
 
 func TestAMountThatWaitsForACheckoutMountsTheNewBranch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g := &gate{}
 		w := newWorldWith(t, func(cfg *server.Config) { cfg.Registry = &slowRegistry{cfg.Registry, g} })
 		_, err := w.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop})
@@ -224,7 +225,7 @@ func TestAMountThatWaitsForACheckoutMountsTheNewBranch(t *testing.T) {
 }
 
 func TestAnUnmountThatWaitsForAMountSeesItsHolder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g := &gate{}
 		w := newWorldWith(t, func(cfg *server.Config) {
 			cfg.Mounter = &slowMounter{cfg.Mounter.(*dotmeshtest.Mounter), g}

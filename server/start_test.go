@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 )
 
 // dripRegistry takes its time before each piece of a listing, which it makes of one change.
@@ -59,7 +59,7 @@ func TestReadsWaitForAListingThatComes(t *testing.T) {
 		"not for long":    {10 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.init()
 				_, err := w.commit("first")

@@ -14,6 +14,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/democluster"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 	"dotmesh.io/dotmesh/tui/feed"
 )
 
@@ -35,7 +36,7 @@ type driver struct {
 // drive opens the UI at a size and hands it to a test.
 func drive(t *testing.T, width, height int, change func(*Options), test func(d *driver)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		d := &driver{t: t, msgs: make(chan tea.Msg, 10_000), ctx: ctx, saved: map[string]string{}}
 		d.cluster = democluster.New(democluster.Options{Dots: 12, Seed: 1, Now: time.Now})

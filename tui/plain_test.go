@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"dotmesh.io/dotmesh/internal/democluster"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 )
 
 // TestPlainEndsThoughNobodyAnswers: ctrl+c must not wait for a line.
 func TestPlainEndsThoughNobodyAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		in, answers := io.Pipe()
 		defer answers.Close()

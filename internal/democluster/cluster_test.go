@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/democluster"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 )
 
 func TestTheHandMadeClusterShowsWhatAUserInterfaceHasToShow(t *testing.T) {
@@ -533,7 +533,7 @@ func TestACallThatWasGivenUpDoesNothing(t *testing.T) {
 }
 
 func TestRunLetsTimePass(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := democluster.New(democluster.Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()

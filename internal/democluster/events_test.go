@@ -11,6 +11,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/democluster"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 )
 
 // since returns the events after a cursor that there are by now, the last of which the
@@ -153,7 +154,7 @@ func TestEventsThatAreTooOldAreAGap(t *testing.T) {
 }
 
 func TestEventsAreHeardLiveAndEndWithABrokenServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		u := &user{t, empty()}
 		u.init()
 		heard, ended := make(chan dotmesh.Event, 10), make(chan error, 1)

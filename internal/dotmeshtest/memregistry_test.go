@@ -9,6 +9,7 @@ import (
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 )
 
 func TestRegistryInMemory(t *testing.T) {
@@ -42,7 +43,7 @@ func TestRegistryFailsAsToldTo(t *testing.T) {
 }
 
 func TestRegistryForgetsWhoDoesNotRefresh(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := dotmeshtest.NewRegistry()
 		var alive sync.WaitGroup
@@ -72,7 +73,7 @@ func TestRegistryForgetsWhoDoesNotRefresh(t *testing.T) {
 }
 
 func TestRegistryTellsOfAnOutageAndOfItsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := dotmeshtest.NewRegistry()
 		var updates []dotmesh.Update

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 	"dotmesh.io/dotmesh/internal/frame"
 )
 
@@ -166,7 +167,7 @@ func TestAPumpReadsWhatAReaderDoes(t *testing.T) {
 }
 
 func TestAPumpEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r, w := io.Pipe()
 		done := make(chan error)

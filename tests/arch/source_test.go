@@ -63,6 +63,23 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// The race detector's own program ends in a bubble on two processors; package bubble says why.
+func TestBubblesHaveOneProcessor(t *testing.T) {
+	call := "synctest" + ".Test(" // and not as one string, which would be found here
+	err := fs.WalkDir(os.DirFS(root), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		if strings.Contains(read(t, path), call) {
+			t.Errorf("%s calls %s); call bubble.Test, of internal/dotmeshtest/bubble", path, call)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // shipped yields the Go files that end up in a program, from the module's root.
 func shipped(t testing.TB) func(func(string) bool) {
 	return func(yield func(string) bool) {

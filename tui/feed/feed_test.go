@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dotmesh.io/dotmesh"
+	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
 	"dotmesh.io/dotmesh/tui/feed"
 )
 
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // watch runs a feed on a server with some dots inside a bubble, and hands both to test.
 func watch(t *testing.T, dots int, test func(t *testing.T, s *server, f *feed.Feed)) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newServer(dots)
 		f := feed.New(s, time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
