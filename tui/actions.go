@@ -134,7 +134,11 @@ func (u *ui) branch() tea.Cmd {
 		fields: []*field{newField("name", "", checkName), newChoice("check it out", "no", "yes")},
 		gone:   allThere(targetOf(d, at)),
 		command: func(v []string) []string {
-			return []string{"checkout", "-b", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
+			line := []string{"branch", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
+			if v[1] == "yes" {
+				line = append([]string{"checkout", "-b"}, line[1:]...)
+			}
+			return line
 		},
 		submit: func(v []string) tea.Cmd {
 			return u.call("branch "+v[0], func(ctx context.Context, s dotmesh.Service) (string, error) {

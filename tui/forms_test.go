@@ -111,6 +111,17 @@ func TestSeveralHaveMoreThanOneCommandLine(t *testing.T) {
 	})
 }
 
+// TestTheCommandLineDoesWhatTheDialogDoes: only the second of these checks the branch out.
+func TestTheCommandLineDoesWhatTheDialogDoes(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("shop")
+		d.keys("b", " try", "tab")
+		d.sees("= dm branch try master --dot shop")
+		d.keys("space")
+		d.sees("= dm checkout -b try master --dot shop")
+	})
+}
+
 // TestEnterAloneRunsNoPlanThatDestroys, however long it is held down.
 func TestEnterAloneRunsNoPlanThatDestroys(t *testing.T) {
 	drive(t, 140, 40, nil, func(d *driver) {

@@ -16,14 +16,19 @@ type branchOptions struct {
 	Delete  bool
 	Stashes bool
 	Name    string
+	Commit  string
 }
 
 func newBranchCommand(e *env) *cobra.Command {
 	o := &branchOptions{env: e}
 	cmd := &cobra.Command{
-		Use:   "branch [-d NAME]",
-		Short: "List the branches of a dot, or delete one",
-		Long: `List the branches of a dot; a star marks the current one. "dm checkout -b" makes one.
+		Use:   "branch [[-d] NAME [COMMIT]]",
+		Short: "List the branches of a dot, make one, or delete one",
+		Long: `List the branches of a dot; a star marks the current one.
+
+With a name it makes a branch, from HEAD of the current branch or from COMMIT, and the
+current branch stays what it is; "dm checkout -b" makes one and checks it out. No data is
+copied.
 
 --stashes lists the stashes instead: branches that keep what a reset, a discard or an undo
 dropped, or what an old master wrote after it had lost a branch. A stash can be read,
@@ -32,27 +37,31 @@ compared, and branched from.
 -d deletes a branch or a stash; "dm undo" brings it back until its retention ends. The
 branch master goes only with its dot.`,
 		Example: `  dm branch
+  dm branch yesterday HEAD^^
   dm branch --dot shop --stashes
   dm branch -d try-migration`,
 		Args: func(cmd *cobra.Command, given []string) error {
-			if o.Delete && o.Stashes {
+			switch {
+			case o.Delete && o.Stashes:
 				return usage("-d and --stashes cannot both be had; a stash is deleted like a branch")
-			}
-			if o.Delete {
+			case o.Delete:
 				return args(1, 1, "the name of a branch")(cmd, given)
+			case o.Stashes && len(given) > 0:
+				return usage("--stashes lists all stashes of the dot and takes no name")
 			}
-			if len(given) > 0 {
-				return usage(`dm branch takes a name only with -d; "dm checkout -b %s" makes a branch`, given[0])
-			}
-			return nil
+			return args(0, 2, "the name of the new branch, and perhaps a commit")(cmd, given)
 		},
-		ValidArgsFunction: first(e.completeBranches),
+		ValidArgsFunction: each(e.completeBranches, e.completeRefs),
 		RunE: e.timed(func(ctx context.Context, args []string) error {
+			if len(args) == 0 {
+				return runBranchList(ctx, o)
+			}
+			o.Name = args[0]
 			if o.Delete {
-				o.Name = args[0]
 				return runBranchDelete(ctx, o)
 			}
-			return runBranch(ctx, o)
+			o.Commit = strings.Join(args[1:], "")
+			return runBranchCreate(ctx, o)
 		}),
 	}
 	cmd.Flags().BoolVarP(&o.Delete, "delete", "d", false, "delete the branch or stash")
@@ -62,7 +71,7 @@ branch master goes only with its dot.`,
 	return cmd
 }
 
-func runBranch(ctx context.Context, o *branchOptions) error {
+func runBranchList(ctx context.Context, o *branchOptions) error {
 	s, err := o.connect()
 	if err != nil {
 		return err
@@ -118,6 +127,26 @@ func stashText(o *branchOptions, stashes []dotmesh.BranchStatus) error {
 		row(table, string(b.Name), string(b.Stash.Reason), masterOf(&b), count(b.Pointer.Count), stamp(b.Stash.At), expires)
 	}
 	return table.Flush()
+}
+
+func runBranchCreate(ctx context.Context, o *branchOptions) error {
+	name, err := parseBranch(o.Name)
+	if err != nil {
+		return err
+	}
+	s, err := o.connect()
+	if err != nil {
+		return err
+	}
+	dot, _, err := o.resolve(ctx, o.target)
+	if err != nil {
+		return err
+	}
+	made, err := createBranch(ctx, s, dot, name, o.Commit)
+	if err != nil {
+		return err
+	}
+	return o.showOnly(made)
 }
 
 func runBranchDelete(ctx context.Context, o *branchOptions) error {

@@ -66,7 +66,7 @@ func runCheckout(ctx context.Context, o *checkoutOptions) error {
 		return err
 	}
 	if o.Create {
-		if err := createBranch(ctx, s, dot, name, o.Commit); err != nil {
+		if _, err := createBranch(ctx, s, dot, name, o.Commit); err != nil {
 			return err
 		}
 	}
@@ -89,12 +89,12 @@ func runCheckout(ctx context.Context, o *checkoutOptions) error {
 	return o.showOnly(now)
 }
 
-func createBranch(ctx context.Context, s dotmesh.Service, dot dotmesh.DotName, name dotmesh.Name, from string) error {
-	_, err := s.CreateBranch(ctx, dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: dot, Ref: from}, Name: name})
+func createBranch(ctx context.Context, s dotmesh.Service, dot dotmesh.DotName, name dotmesh.Name, from string) (dotmesh.BranchStatus, error) {
+	made, err := s.CreateBranch(ctx, dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: dot, Ref: from}, Name: name})
 	if dotmesh.KindOf(err) == dotmesh.Exists {
-		return dotmesh.E("dm checkout", dotmesh.Exists, "Branch already exists: %s", name)
+		err = dotmesh.E("dm", dotmesh.Exists, "Branch already exists: %s", name)
 	}
-	return err
+	return made, err
 }
 
 // noteBranch writes the current branch down for clients made for the original.

@@ -201,7 +201,8 @@ func TestFailures(t *testing.T) {
 		"a branch that is not there":      {"checkout nothing", exitNotFound, "Error: Branch does not exist: nothing"},
 		"checkout of no dot":              {"checkout attempt --dot nothing", exitNotFound, `no dot called "nothing"`},
 		"deleting no branch":              {"branch -d nothing", exitNotFound, "Branch does not exist: nothing"},
-		"branch with a name":              {"branch new", exitUsage, `"dm checkout -b new" makes a branch`},
+		"to make a branch that exists":    {"branch attempt", exitConflict, "Error: Branch already exists: attempt"},
+		"a name among the stashes":        {"branch --stashes new", exitUsage, "takes no name"},
 		"branch -d and --stashes":         {"branch -d --stashes x", exitUsage, "cannot both be had"},
 		"branch -d without":               {"branch -d", exitUsage, "needs the name of a branch"},
 		"a commit without a message":      {"commit", exitUsage, "a commit needs a message"},
@@ -359,6 +360,18 @@ func TestCheckoutMakesTheBranchFromACommit(t *testing.T) {
 		dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: admin("shop"), Ref: "HEAD^"}, Name: "new"},
 		dotmesh.BranchRequest{Dot: admin("shop"), Branch: "new"},
 	}
+	if !reflect.DeepEqual(f.asked, want) {
+		t.Errorf("it asks for %+v, want %+v", f.asked, want)
+	}
+}
+
+func TestBranchMakesABranchAndStays(t *testing.T) {
+	f := shop()
+	s := newShell(t, f)
+	if code := s.run("branch", "new", "HEAD^"); code != exitOK || s.out+s.err != "" {
+		t.Fatalf("it exits with %d and says %q%q", code, s.out, s.err)
+	}
+	want := []any{dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: admin("shop"), Ref: "HEAD^"}, Name: "new"}}
 	if !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("it asks for %+v, want %+v", f.asked, want)
 	}
