@@ -99,7 +99,7 @@ type volume struct {
 
 // newVolume makes a dot, mounts it and the pool, and makes a file in it.
 func (n *node) newVolume(ctx context.Context, name dotmesh.Name) (*volume, error) {
-	v := &volume{dot: dotmesh.DotName{Namespace: dotmesh.AdminNamespace, Name: name}, pool: filepath.Join(n.dir, "top")}
+	v := &volume{dot: dotmesh.DotName{Namespace: dotmesh.AdminNamespace, Name: name}, pool: filepath.Join(n.Dir, "top")}
 	made, err := n.CreateDot(ctx, dotmesh.CreateDot{Dot: v.dot})
 	if err != nil {
 		return nil, err

@@ -240,7 +240,7 @@ func (c *crowd) storm(ctx context.Context) error {
 
 // serve answers at a socket of p while f runs.
 func (c *crowd) serve(ctx context.Context, p *place, f func() error) error {
-	door, err := api.ListenLocal(ctx, p.socket())
+	door, err := api.ListenLocal(ctx, p.Socket())
 	if err != nil {
 		return err
 	}
@@ -259,6 +259,6 @@ func (l *lab) crowdPlace() (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.pool = filepath.Join(p.dir, "none")
+	p.pool = filepath.Join(p.Dir, "none")
 	return p, nil
 }

@@ -18,6 +18,7 @@ import (
 	"dotmesh.io/dotmesh/btrfs"
 	"dotmesh.io/dotmesh/etcdstate"
 	"dotmesh.io/dotmesh/server"
+	"dotmesh.io/dotmesh/tests/daemon"
 )
 
 // fixture is a node with a past: so many dots, each with so many commits, the initial one
@@ -56,7 +57,7 @@ func (l *lab) fixture(ctx context.Context, f fixture) (*place, error) {
 		return nil, err
 	}
 	p.pool = filepath.Join(kept, fixturePool)
-	return p, os.Symlink(filepath.Join(kept, fixtureEtcd), filepath.Join(p.data(), "etcd"))
+	return p, os.Symlink(filepath.Join(kept, fixtureEtcd), filepath.Join(p.Data(), "etcd"))
 }
 
 func (f fixture) String() string {
@@ -121,20 +122,20 @@ func (f fixture) build(ctx context.Context, l *lab, dir string) (err error) {
 	if err := quietly(ctx, "mkfs.btrfs", "--quiet", "--label", "dotmesh", pool); err != nil {
 		return err
 	}
-	top := filepath.Join(p.dir, "top")
+	top := filepath.Join(p.Dir, "top")
 	if err := os.Mkdir(top, 0o700); err != nil {
 		return err
 	}
 	if err := quietly(ctx, "mount", "-o", "loop,nobarrier,noatime", pool, top); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, unmountBelow(top)) }()
+	defer func() { err = errors.Join(err, daemon.Unmount(top)) }()
 	store, err := btrfs.Open(ctx, btrfs.Config{Dir: top})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return l.registry(ctx, filepath.Join(dir, fixtureEtcd), filepath.Join(p.dir, "etcd.sock"), func(r dotmesh.Registry) error {
+	return l.registry(ctx, filepath.Join(dir, fixtureEtcd), filepath.Join(p.Dir, "etcd.sock"), func(r dotmesh.Registry) error {
 		// The second node settles what the first left to be settled, as any start does.
 		for _, work := range []func(context.Context, dotmesh.Service) error{f.fill, f.check} {
 			if err := runNode(ctx, store, r, p, work); err != nil {
@@ -165,7 +166,7 @@ func (l *lab) registry(ctx context.Context, dir, socket string, f func(dotmesh.R
 // runNode runs a node for as long as work takes.
 func runNode(ctx context.Context, store dotmesh.Store, r dotmesh.Registry, p *place, work func(context.Context, dotmesh.Service) error) error {
 	n := server.New(server.Config{
-		Store: store, Registry: r, Mounter: server.System{}, Name: "bench", Version: "bench", MountDir: filepath.Join(p.dir, "mnt"),
+		Store: store, Registry: r, Mounter: server.System{}, Name: "bench", Version: "bench", MountDir: filepath.Join(p.Dir, "mnt"),
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -227,7 +228,7 @@ func (l *lab) inspect(ctx context.Context, f fixture, dir string) error {
 		return err
 	}
 	p.pool = filepath.Join(dir, fixturePool)
-	if err := os.Symlink(filepath.Join(dir, fixtureEtcd), filepath.Join(p.data(), "etcd")); err != nil {
+	if err := os.Symlink(filepath.Join(dir, fixtureEtcd), filepath.Join(p.Data(), "etcd")); err != nil {
 		return err
 	}
 	return l.with(ctx, p, func(n *node) error { return f.check(ctx, n) })

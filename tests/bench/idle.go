@@ -36,7 +36,7 @@ func benchIdle(ctx context.Context, l *lab) (rows []row, err error) {
 		return nil, err
 	}
 	err = l.with(ctx, p, func(n *node) error {
-		ours := process(n.cmd.Process.Pid)
+		ours := process(n.PID())
 		etcd, err := ours.child()
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ func benchList(ctx context.Context, l *lab) (rows []row, err error) {
 }
 
 func (l *lab) lists(ctx context.Context, n *node, dots, rounds int) (times series, err error) {
-	env := append(os.Environ(), "DM_HOST="+n.url(), "DM_CONFIG="+filepath.Join(n.dir, "dm-config"), "NO_COLOR=1")
+	env := append(os.Environ(), "DM_HOST="+n.URL(), "DM_CONFIG="+filepath.Join(n.Dir, "dm-config"), "NO_COLOR=1")
 	list := exec.CommandContext(ctx, l.dm, "list", "-H")
 	list.Env = env
 	out, err := list.Output()

@@ -53,7 +53,7 @@ func benchStart(ctx context.Context, l *lab) (rows []row, err error) {
 func (l *lab) startEtcd(ctx context.Context, p *place, rounds int) (times series, err error) {
 	for range rounds {
 		begun := time.Now()
-		err := l.registry(ctx, filepath.Join(p.data(), "etcd"), filepath.Join(p.dir, "etcd.sock"), func(r dotmesh.Registry) error {
+		err := l.registry(ctx, filepath.Join(p.Data(), "etcd"), filepath.Join(p.Dir, "etcd.sock"), func(r dotmesh.Registry) error {
 			for u := range r.Watch(ctx, 0) {
 				if u.Err != nil || u.Cursor > 0 {
 					times = append(times, time.Since(begun).Seconds())

@@ -65,7 +65,7 @@ func (l *lab) newPair(ctx context.Context) (p *pair, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &pair{dir: place.dir}
+	p = &pair{dir: place.Dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())

@@ -53,9 +53,9 @@ func (l *lab) open(p *place, traced bool, args ...string) (*terminal, error) {
 	t.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains([]string{"NO_COLOR", "ACCESSIBLE", "TMUX", "TERM_PROGRAM"}, name)
-	}), "TERM=xterm-256color", "COLORTERM=truecolor", "DM_HOST="+p.url(), "DM_CONFIG="+filepath.Join(p.dir, "dm-config"))
+	}), "TERM=xterm-256color", "COLORTERM=truecolor", "DM_HOST="+p.URL(), "DM_CONFIG="+filepath.Join(p.Dir, "dm-config"))
 	if traced {
-		t.trace = filepath.Join(p.dir, "trace")
+		t.trace = filepath.Join(p.Dir, "trace")
 		t.cmd.Env = append(t.cmd.Env, "DM_TUI_TRACE="+t.trace)
 	}
 	go io.Copy(io.Discard, t.screen) // its answers, which nobody gets

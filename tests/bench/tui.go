@@ -58,7 +58,7 @@ func tuiReal(ctx context.Context, l *lab) (rows []row, err error) {
 		return nil, err
 	}
 	err = l.with(ctx, p, func(n *node) error {
-		server := process(n.cmd.Process.Pid)
+		server := process(n.PID())
 		if err := server.settle(ctx); err != nil {
 			return err
 		}

@@ -21,10 +21,10 @@ type shell struct {
 	scenes  int
 }
 
-// newShell has a dm that knows no server but the one in dir, and no config but its own.
-func newShell(out io.Writer, program, dir string) *shell {
+// newShell has a dm that knows no server but one, and no config but its own, in dir.
+func newShell(out io.Writer, program, server, dir string) *shell {
 	return &shell{out: out, program: program, dir: dir, env: append(os.Environ(),
-		"DM_HOST=unix://"+filepath.Join(dir, socketName), "DM_CONFIG="+filepath.Join(dir, "dm-config"), "HOME="+dir, "NO_COLOR=1")}
+		"DM_HOST="+server, "DM_CONFIG="+filepath.Join(dir, "dm-config"), "HOME="+dir, "NO_COLOR=1")}
 }
 
 // dm runs a command and prints what it says.

@@ -46,16 +46,17 @@ func run(ctx context.Context, storage, bin string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
+	n := newNode(filepath.Join(bin, "dotmesh-server"), dir, storage)
 	s := &story{
 		dir:   dir,
-		node:  &node{program: filepath.Join(bin, "dotmesh-server"), dir: dir, storage: storage},
-		shell: newShell(os.Stdout, filepath.Join(bin, "dm"), dir),
+		node:  n,
+		shell: newShell(os.Stdout, filepath.Join(bin, "dm"), n.URL(), dir),
 		db:    &database{path: filepath.Join(dir, "shop", "shop.db")},
 	}
 	defer func() {
-		err = errors.Join(err, s.node.stop(), s.node.unmount(), s.node.export())
+		err = errors.Join(err, s.node.Stop(), s.node.leave())
 		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, s.node.lastWords())
+			err = fmt.Errorf("%w\n%s", err, s.node.LastWords())
 		}
 	}()
 	for _, scene := range []struct {
@@ -91,7 +92,7 @@ func (s *story) start(ctx context.Context) error {
 	if err := s.node.start(ctx); err != nil {
 		return err
 	}
-	s.line("$ "+strings.Join(s.node.arguments(), " "), time.Since(began))
+	s.line("$ dotmesh-server "+strings.Join(s.node.Arguments(), " "), time.Since(began))
 	return s.dm(ctx, "version")
 }
 
@@ -269,12 +270,12 @@ func (s *story) end(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	if err := s.node.stop(); err != nil {
+	if err := s.node.Stop(); err != nil {
 		return err
 	}
 	s.line("$ kill -TERM dotmesh-server", time.Since(began))
 	// A node leaves its mounts to the containers that use them, and starts again with them.
-	if err := errors.Join(s.node.unmount(), s.node.export()); err != nil {
+	if err := s.node.leave(); err != nil {
 		return err
 	}
 	left, err := s.node.leftovers(ctx)

@@ -16,6 +16,7 @@ import (
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/mounts"
 	"dotmesh.io/dotmesh/server/api"
+	"dotmesh.io/dotmesh/tests/daemon"
 )
 
 // refusal is how long a call may take to say that it cannot be done.
@@ -27,8 +28,9 @@ func (n *node) startEtcd() (kill func()) {
 	socket := n.path("etcd.sock")
 	n.must(os.RemoveAll(socket))
 	cmd := exec.Command(n.program, "etcd", "--data-dir", n.path("etcd"), "--socket", socket, "--log-level", "error")
-	n.args = []string{"--etcd-endpoints", "unix://" + socket}
-	ended := n.run(cmd)
+	n.Args = append(n.Args, "--etcd-endpoints", "unix://"+socket)
+	ended, err := daemon.Run(cmd)
+	n.must(err)
 	kill = func() {
 		_ = cmd.Process.Kill() // it may have ended
 		<-ended
@@ -102,7 +104,7 @@ func etcdDead(n *node) {
 	d.write("", "more") // containers go on
 
 	n.stop()
-	n.unmount() // as after the machine was started anew
+	n.must(daemon.Unmount(n.Dir)) // as after the machine was started anew
 	n.launch()
 	n.await("the branch is mounted without etcd", func() bool {
 		there, err := mounts.At(d.paths[""])

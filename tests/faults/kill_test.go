@@ -175,7 +175,7 @@ func (op operation) judge(d *dot, err error, at step) {
 // killStart crashes a server in the middle of things, and then kills it at one step of
 // its start after the other, until it gets through.
 func killStart(n *node) {
-	n.args = append(n.args, "--log-level", "debug")
+	n.Args = append(n.Args, "--log-level", "debug")
 	n.start()
 	for _, crash := range []struct{ operation, point string }{
 		{"init", "create.before-register"},
@@ -229,8 +229,8 @@ func (n *node) killSteps() (last step) {
 	for nth := 1; ; nth++ {
 		n.armAt(step{"*", nth}, "kill")
 		n.launch()
-		n.await("the server has swept, or was killed", func() bool { return n.isOver() || n.said("msg=swept") })
-		if !n.isOver() {
+		n.await("the server has swept, or was killed", func() bool { return !n.Running() || n.said("msg=swept") })
+		if n.Running() {
 			n.arm("")
 			return last
 		}

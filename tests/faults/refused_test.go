@@ -48,7 +48,7 @@ func readOnly(n *node) {
 	data := n.path("data")
 	n.must(unix.Mount(data, data, "", unix.MS_BIND, ""))
 	n.must(unix.Mount("", data, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
-	n.wantNoStart("read-only file system", n.arguments()...)
+	n.wantNoStart("read-only file system", n.Arguments()...)
 	n.must(unix.Unmount(data, 0))
 	n.start()
 	d.want(grownPicture())

@@ -13,7 +13,7 @@ const retention = 800 * time.Hour
 
 // killSweep kills a server at one step of its garbage collection after the other.
 func killSweep(n *node) {
-	n.args = append(n.args, "--log-level", "debug")
+	n.Args = append(n.Args, "--log-level", "debug")
 	n.start()
 	kept := n.grown()
 	kept.reset("HEAD^") // the stash goes, but what the branch was forked from stays
@@ -57,5 +57,5 @@ func killSweep(n *node) {
 
 // ahead sets the clock of the next server ahead.
 func (n *node) ahead(d time.Duration) {
-	n.env = []string{"DOTMESH_FAILPOINTS_AHEAD=" + d.String()}
+	n.Env = append(n.Env, "DOTMESH_FAILPOINTS_AHEAD="+d.String())
 }

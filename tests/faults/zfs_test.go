@@ -34,7 +34,7 @@ func elsewhere(point string) bool {
 }
 
 // pool is the name of the node's zpool.
-func (n *node) pool() string { return filepath.Base(n.dir) }
+func (n *node) pool() string { return filepath.Base(n.Dir) }
 
 func (n *node) storage() string { return "zfs:" + n.pool() }
 
@@ -65,9 +65,9 @@ func (n *node) openPool() dotmesh.Store {
 }
 
 // poolLeft names the zpool if it is still imported.
-func (n *node) poolLeft() (left []string) {
+func (n *node) poolLeft() (left []string, err error) {
 	if exec.Command("zpool", "list", n.pool()).Run() == nil {
 		left = append(left, "zpool "+n.pool())
 	}
-	return left
+	return left, nil
 }

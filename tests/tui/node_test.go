@@ -4,30 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/internal/mounts"
 	"dotmesh.io/dotmesh/server/api"
+	"dotmesh.io/dotmesh/tests/daemon"
 )
 
 // node is a dotmesh-server that is started, killed and started again in one place.
 type node struct {
 	*testing.T
 	*api.Client
-	dir   string
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process has ended
+	*daemon.Daemon
 }
 
 // newNode starts one. Nothing is left of it when the test ends.
@@ -40,8 +32,11 @@ func newNode(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{T: t, dir: dir}
-	if n.Client, err = api.NewClient(api.Remote{URL: n.url()}); err != nil {
+	n := &node{T: t, Daemon: &daemon.Daemon{
+		Program: program(t, "dotmesh-server"), Dir: dir,
+		Args: []string{"--listen", "", "--storage", "btrfs-file:" + dir + "/pool", "--pool-size", "256M", "--node-name", "one"},
+	}}
+	if n.Client, err = api.NewClient(api.Remote{URL: n.URL()}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.remove)
@@ -49,119 +44,45 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-func (n *node) path(parts ...string) string {
-	return filepath.Join(append([]string{n.dir}, parts...)...)
-}
-
-func (n *node) url() string { return "unix://" + n.path("dm.sock") }
-
 // start returns when the server is ready.
 func (n *node) start() {
 	n.Helper()
-	n.cmd = exec.Command(program(n.T, "dotmesh-server"),
-		"--data-dir", n.path("data"), "--socket", n.path("dm.sock"), "--listen", "",
-		"--storage", "btrfs-file:"+n.path("pool"), "--pool-size", "256M", "--node-name", "one")
-	log, err := os.OpenFile(n.path("log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	n.must(err)
-	defer log.Close()
-	n.cmd.Stdout, n.cmd.Stderr = log, log
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error, 1), make(chan struct{})
-	n.ended = ended
-	cmd := n.cmd
-	go func() {
-		runtime.LockOSThread() // the kernel takes the thread's end for the tests'
-		defer runtime.UnlockOSThread()
-		defer close(ended)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // whoever wants to know looks at the process's state
-		}
-	}()
-	n.must(<-started)
-	n.true("the server is ready", func() bool {
-		select {
-		case <-ended:
-			n.Fatalf("the server ended instead of starting: %v", cmd.ProcessState)
-		default:
-		}
-		return n.ready()
-	})
+	ctx, cancel := context.WithTimeout(n.Context(), patience)
+	defer cancel()
+	n.must(n.Start(ctx))
 }
 
-// ready asks the server at its socket.
-func (n *node) ready() bool {
-	client := http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", n.path("dm.sock"))
-		},
-	}}
-	response, err := client.Get("http://localhost/check")
-	return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
-}
-
-// end sends the server a signal and waits for its end.
-func (n *node) end(signal syscall.Signal) {
+// crash ends the server by surprise.
+func (n *node) crash() {
 	n.Helper()
-	n.must(n.cmd.Process.Signal(signal))
-	select {
-	case <-n.ended:
-	case <-time.After(patience):
-		n.Fatal("the server does not end")
-	}
+	n.must(n.Signal(syscall.SIGKILL))
+	_, err := n.Wait()
+	n.must(err)
 	n.Close() // its connections
 }
 
 // remove takes the node away and reports what is left of it.
 func (n *node) remove() {
 	if n.Failed() {
-		const most = 30
-		text, err := os.ReadFile(n.path("log"))
-		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-		n.Logf("the server's last words: %v\n%s", err, strings.Join(lines[max(0, len(lines)-most):], "\n"))
-	}
-	if n.cmd != nil && n.cmd.ProcessState == nil {
-		n.end(syscall.SIGTERM)
+		n.T.Log(n.LastWords())
 	}
 	n.Close()
-	entries, err := mounts.List(n.dir)
-	for _, e := range slices.Backward(entries) {
-		err = errors.Join(err, mounts.Unmount(context.Background(), e.Target))
-	}
+	n.must(errors.Join(n.Stop(), daemon.Unmount(n.Dir)))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	left, err := n.Gone(ctx)
 	n.must(err)
-	var left []string
-	if !await(patience, func() bool { left = n.leftovers(); return len(left) == 0 }) {
+	if len(left) > 0 {
 		n.Errorf("left behind: %q", left)
 	}
-	n.must(os.RemoveAll(n.dir))
-}
-
-// leftovers names what of the node is still there.
-func (n *node) leftovers() (left []string) {
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	n.must(err)
-	for _, path := range lines {
-		if line, err := os.ReadFile(path); err == nil && strings.Contains(string(line), n.dir+"/") {
-			left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
-		}
-	}
-	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
-	n.must(err)
-	for _, path := range files {
-		if file, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(file), n.dir+"/") {
-			left = append(left, path)
-		}
-	}
-	return left
+	n.must(os.RemoveAll(n.Dir))
 }
 
 // dm runs a command line and returns what it prints.
 func (n *node) dm(args ...string) string {
 	n.Helper()
 	cmd := exec.Command(program(n.T, "dm"), args...)
-	cmd.Env = environment(n.T, "DM_HOST="+n.url())
+	cmd.Env = environment(n.T, "DM_HOST="+n.URL())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		n.Fatalf("dm %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -172,7 +93,7 @@ func (n *node) dm(args ...string) string {
 // open opens a program of ours on the node in a terminal.
 func (n *node) open(width, height int, args ...string) *terminal {
 	n.Helper()
-	return open(n.T, width, height, environment(n.T, "DM_HOST="+n.url()), append([]string{program(n.T, "dm")}, args...)...)
+	return open(n.T, width, height, environment(n.T, "DM_HOST="+n.URL()), append([]string{program(n.T, "dm")}, args...)...)
 }
 
 // true waits until something is true.

@@ -24,10 +24,10 @@ func TestPlainTextDoesTheSame(t *testing.T) {
 		{"plain", "A=b", []string{"ui", "--plain"}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			n := &node{t, n.Client, n.dir, n.cmd, n.ended}
+			n := &node{t, n.Client, n.Daemon}
 			_, err := n.CreateDot(t.Context(), dotmesh.CreateDot{Dot: name(way.name)})
 			n.must(err)
-			p := openPTY(t, 80, 24, environment(t, "DM_HOST="+n.url(), way.env), append([]string{program(t, "dm")}, way.args...)...)
+			p := openPTY(t, 80, 24, environment(t, "DM_HOST="+n.URL(), way.env), append([]string{program(t, "dm")}, way.args...)...)
 			at := 0
 			answer := func(item string) {
 				t.Helper()
@@ -88,7 +88,7 @@ func TestPlainTextDoesTheSame(t *testing.T) {
 	t.Run("no terminal", func(t *testing.T) {
 		for _, args := range [][]string{{"ui"}, {}} {
 			cmd := exec.Command(program(t, "dm"), args...)
-			cmd.Env = environment(t, "DM_HOST="+n.url())
+			cmd.Env = environment(t, "DM_HOST="+n.URL())
 			var talk bytes.Buffer
 			cmd.Stderr = &talk
 			out, err := cmd.Output()

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -40,8 +39,7 @@ func TestOnARealNode(t *testing.T) {
 		{"dm alone opens the UI", (*day).alone},
 	} {
 		if !t.Run(part.what, func(t *testing.T) {
-			at := &day{&node{t, n.Client, n.dir, n.cmd, n.ended}, &terminal{t, ui.dir, ui.socket, ui.env}}
-			defer func() { n.cmd, n.ended = at.node.cmd, at.node.ended }() // it may have been started again
+			at := &day{&node{t, n.Client, n.Daemon}, &terminal{t, ui.dir, ui.socket, ui.env}}
 			part.do(at)
 		}) {
 			break
@@ -89,7 +87,7 @@ func (d *day) make() {
 }
 
 // folder is where the dot is mounted for its user.
-func (d *day) folder() string { return d.path("shop") }
+func (d *day) folder() string { return filepath.Join(d.Dir, "shop") }
 
 func (d *day) put(file, text string) {
 	d.Helper()
@@ -325,7 +323,7 @@ func (d *day) hostile() {
 
 func (d *day) kill() {
 	d.ui.goTo("alpha")
-	d.end(syscall.SIGKILL)
+	d.crash()
 	d.ui.sees("! LOST, as of") // how soon is for make bench to say
 	d.ui.press("2")            // it lives, and shows what it knows
 	d.ui.sees("2 Nodes", "MASTERS", "! LOST")
