@@ -144,7 +144,7 @@ func (d *day) branch() {
 	d.ui.press("b")
 	d.ui.sees("─ New branch of shop", "first things")
 	d.ui.write("try")
-	d.ui.dialog("New branch", "checkout -b try")
+	d.ui.dialog("New branch", "branch try")
 	d.ui.press("C-s")
 	d.ui.sees("made branch try", "└ try")
 	made := d.node.branch("shop", "try")
