@@ -98,7 +98,7 @@ func (o *uiOptions) open(ctx context.Context, options tui.Options) error {
 	}
 	options.Out = o.IO.Screen
 	if o.Getenv("GOGC") == "" {
-		debug.SetGCPercent(100) // unlike other commands it stays
+		debug.SetGCPercent(50) // unlike other commands it stays, and holds much for a long time and makes little garbage
 	}
 	path := o.Getenv("DM_TUI_TRACE")
 	if path == "" {

@@ -11,11 +11,11 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"sync"
 	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/fastjson"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -26,6 +26,12 @@ const (
 // Dots lists the dots that the caller may see.
 func (c *Client) Dots(ctx context.Context) ([]dotmesh.DotStatus, error) {
 	return list[dotmesh.DotStatus](ctx, c, "Dotmesh.Dots", "/dots")
+}
+
+// EachDot yields the dots that Dots lists, as they come in: for whoever needs no list of
+// all of them at once. What was cut off is not asked for again.
+func (c *Client) EachDot(ctx context.Context) iter.Seq2[dotmesh.DotStatus, error] {
+	return each[dotmesh.DotStatus](ctx, c, "Dotmesh.Dots", "/dots")
 }
 
 // Export returns the registry.
@@ -166,45 +172,116 @@ func list[T any](ctx context.Context, c *Client, op, path string) ([]T, error) {
 	return all, err
 }
 
+// each yields the values of a stream that ends by itself.
+func each[T any](ctx context.Context, c *Client, op, path string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		ctx, cancel := withDeadline(ctx)
+		defer cancel()
+		var none T
+		response, err := c.open(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			yield(none, c.broken(ctx, op, read, err))
+			return
+		}
+		defer func() { _ = response.Body.Close() }() // all that mattered has been read
+		for part, err := range decoded[T](response.Body, cancel) {
+			if err != nil {
+				yield(none, c.broken(ctx, op, read, err))
+				return
+			}
+			for i := range part {
+				if !yield(part[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 const blockSize = 256 << 10
 
 // decodeAll decodes the lines of a whole stream, in their order.
 func decodeAll[T any](r io.Reader) ([]T, error) {
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	var parts []*[]T
-	readErr := blocks(r, func(block []byte) {
-		part := new([]T)
-		parts = append(parts, part)
-		group.Go(func() (err error) {
-			*part, err = decodeBlock[T](block)
-			return err
-		})
-	})
-	if err := errors.Join(group.Wait(), readErr); err != nil {
-		return nil, err
-	}
+	var parts [][]T
 	total := 0
-	for _, part := range parts {
-		total += len(*part)
+	for part, err := range decoded[T](r, func() {}) {
+		if err != nil {
+			return nil, err
+		}
+		parts, total = append(parts, part), total+len(part)
 	}
 	all := make([]T, 0, total)
 	for _, part := range parts {
-		all = append(all, *part...)
+		all = append(all, part...)
 	}
 	return all, nil
 }
 
-// blocks cuts what r holds into blocks of whole lines.
-func blocks(r io.Reader, use func([]byte)) error {
+// decoding is a block whose values are on their way.
+type decoding[T any] struct {
+	values []T
+	err    error
+	done   chan struct{}
+}
+
+func (d *decoding[T]) decode(block []byte) {
+	defer close(d.done)
+	d.values, d.err = decodeBlock[T](block)
+}
+
+// decoded yields the values of a stream, block by block in their order, or the error that
+// ends it. Some blocks are decoded ahead, and no more than that. Whoever wants no more has
+// stop called, which ends a read that waits.
+func decoded[T any](r io.Reader, stop func()) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		ahead := make(chan *decoding[T], runtime.GOMAXPROCS(0))
+		enough := make(chan struct{})
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer stop()
+		defer close(enough)
+		next := func(err error) (d *decoding[T], wanted bool) {
+			d = &decoding[T]{err: err, done: make(chan struct{})}
+			select {
+			case ahead <- d:
+				return d, true
+			case <-enough:
+				return d, false
+			}
+		}
+		running.Go(func() {
+			defer close(ahead)
+			err := blocks(r, func(block []byte) (wanted bool) {
+				d, wanted := next(nil)
+				if wanted {
+					running.Go(func() { d.decode(block) })
+				}
+				return wanted
+			})
+			if err != nil {
+				d, _ := next(err)
+				close(d.done)
+			}
+		})
+		for d := range ahead {
+			<-d.done
+			if !yield(d.values, d.err) || d.err != nil {
+				return
+			}
+		}
+	}
+}
+
+// blocks cuts what r holds into blocks of whole lines, for as long as they are wanted.
+func blocks(r io.Reader, use func([]byte) (wanted bool)) error {
 	var rest []byte
 	for {
 		block := make([]byte, max(blockSize, 2*len(rest)))
 		n, err := fill(r, block, copy(block, rest))
 		end := bytes.LastIndexByte(block[:n], '\n') + 1
 		rest = bytes.Clone(block[end:n])
-		if end > 0 {
-			use(block[:end])
+		if end > 0 && !use(block[:end]) {
+			return nil
 		}
 		switch {
 		case errors.Is(err, io.EOF) && len(rest) > 0:

@@ -108,6 +108,59 @@ func TestListThatIsCutOffIsNotTakenForAWhole(t *testing.T) {
 	t.Error("the diff ended as if it were whole")
 }
 
+// TestDotsAsTheyCome: a server that would go on for ever is read no further than is wanted.
+func TestDotsAsTheyCome(t *testing.T) {
+	gone := make(chan struct{})
+	c := impostor(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		for n := 1; r.Context().Err() == nil; n++ {
+			if _, err := fmt.Fprintf(w, "{\"branches\":%d}\n", n); err != nil {
+				return
+			}
+		}
+	})
+	const wanted = 100_000 // several blocks
+	n := 0
+	for dot, err := range c.EachDot(t.Context()) {
+		if n++; err != nil || dot.Branches != n {
+			t.Fatalf("dot %d is %d: %v", n, dot.Branches, err)
+		}
+		if n == wanted {
+			break
+		}
+	}
+	<-gone
+}
+
+func TestDotsThatAreCutOff(t *testing.T) {
+	for name, test := range map[string]struct {
+		last string
+		kind dotmesh.Kind
+	}{
+		"in a line":     {`{"branches":`, dotmesh.Unreachable},
+		"after a line":  {"", dotmesh.Unreachable},
+		"with a reason": {`{"error":{"code":-32000,"message":"no room","data":{"kind":"no_space"}}}` + "\n", dotmesh.NoSpace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := impostor(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, strings.Repeat("{\"branches\":1}\n", 50_000)+test.last)
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			})
+			n := 0
+			var last error
+			for _, err := range c.EachDot(t.Context()) {
+				if last = err; err == nil {
+					n++
+				}
+			}
+			if dotmesh.KindOf(last) != test.kind || n > 50_000 {
+				t.Errorf("got %d dots and %v, want kind %q", n, last, test.kind)
+			}
+		})
+	}
+}
+
 func TestStreamThatBreaksSaysWhy(t *testing.T) {
 	c := impostor(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "{\"path\":\"a\",\"kind\":\"added\"}\n\n{\"path_bytes\":\"/w==\",\"kind\":\"removed\"}\n{\"error\":{\"code\":-32000,\"message\":\"no room\",\"data\":{\"kind\":\"no_space\"}}}\n")

@@ -1,10 +1,14 @@
 package feed
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"dotmesh.io/dotmesh"
 )
@@ -13,14 +17,23 @@ import (
 func filled(n int) (*Feed, []dotmesh.BranchID) {
 	f := New(nil, time.Now)
 	ids := make([]dotmesh.BranchID, n)
-	f.replaceDots(listing(n, ids))
+	f.takeIn(listed(n, ids))
 	f.mu.Lock()
 	f.publish()
 	f.mu.Unlock()
 	return f, ids
 }
 
-func listing(n int, ids []dotmesh.BranchID) []dotmesh.DotStatus {
+// takeIn takes a whole listing in.
+func (f *Feed) takeIn(all []dotmesh.DotStatus) {
+	l := f.beginDots()
+	for i := range all {
+		f.sift(l, &all[i])
+	}
+	f.replaceDots(l)
+}
+
+func listed(n int, ids []dotmesh.BranchID) []dotmesh.DotStatus {
 	all := make([]dotmesh.DotStatus, n)
 	for i := range all {
 		u := dotmesh.UUID{0: 1, 12: byte(i >> 24), 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)}
@@ -30,6 +43,50 @@ func listing(n int, ids []dotmesh.BranchID) []dotmesh.DotStatus {
 		all[i].Branch.Current, all[i].Branches = true, 1
 	}
 	return all
+}
+
+// many is a service that hands so many dots out, and never a list of them all.
+type many struct {
+	dotmesh.Service
+	dots []dotmesh.DotStatus
+}
+
+func (m many) EachDot(context.Context) iter.Seq2[dotmesh.DotStatus, error] {
+	return func(yield func(dotmesh.DotStatus, error) bool) {
+		for _, status := range m.dots {
+			status.Name.Namespace = dotmesh.Name(strings.Clone(string(status.Name.Namespace))) // as one that was just read
+			if !yield(status, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TestWhatAListingTakes is the promise that a hundred thousand dots are in memory once: the
+// listings that find nothing new keep nothing, and what all dots say alike is one text.
+func TestWhatAListingTakes(t *testing.T) {
+	const dots = 10_000
+	f := New(many{dots: listed(dots, make([]dotmesh.BranchID, dots))}, time.Now)
+	look := func() {
+		if _, err := f.listDots(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	f.mu.Lock()
+	f.publish()
+	f.mu.Unlock()
+	texts := map[*byte]bool{}
+	for _, d := range f.picture.Dots {
+		texts[unsafe.StringData(string(d.Name.Namespace))] = true
+	}
+	if len(f.picture.Dots) != dots || len(texts) != 1 {
+		t.Errorf("%d dots are in %d namespaces, want %d in one", len(f.picture.Dots), len(texts), dots)
+	}
+	const most = dots + 100 // the text that each dot comes with
+	if got := testing.AllocsPerRun(3, look); got > most {
+		t.Errorf("a listing in which nothing is new makes %v allocations, want at most %v", got, most)
+	}
 }
 
 func eachSize(b *testing.B, run func(b *testing.B, f *Feed, ids []dotmesh.BranchID)) {
@@ -77,9 +134,9 @@ func BenchmarkPicture(b *testing.B) {
 // BenchmarkLook is a listing in which nothing is new.
 func BenchmarkLook(b *testing.B) {
 	eachSize(b, func(b *testing.B, f *Feed, ids []dotmesh.BranchID) {
-		all := listing(len(ids), ids)
+		all := listed(len(ids), ids)
 		for b.Loop() {
-			f.replaceDots(all)
+			f.takeIn(all)
 		}
 	})
 }

@@ -24,6 +24,28 @@ func cleanWord[T ~string](w *T) {
 	}
 }
 
+// words are texts that many dots say alike: they are kept in memory once.
+type words map[string]string
+
+func (w words) share(d *dotmesh.DotStatus) {
+	b := &d.Branch
+	shareWord(w, &d.Name.Namespace)
+	shareWord(w, &d.Replicas)
+	shareWord(w, &b.Name)
+	shareWord(w, &b.MasterName)
+	shareWord(w, &b.Pointer.Master)
+	shareWord(w, &b.Pointer.State.Phase)
+}
+
+func shareWord[T ~string](w words, text *T) {
+	known, ok := w[string(*text)]
+	if !ok {
+		known = string(*text)
+		w[known] = known
+	}
+	*text = T(known)
+}
+
 // isPlain reports whether s is printable ASCII only, which most texts are.
 func isPlain(s string) bool {
 	for i := range len(s) {

@@ -18,6 +18,7 @@ type dots struct {
 	changed   []*dot               // since, with a status of their own
 	reordered bool                 // some came or went since
 	out       []*dotmesh.DotStatus // the last picture's; never changed
+	round     uint64               // of listings
 }
 
 // dot is one dot. What was published or handed out is sealed: it is changed in a copy.
@@ -27,6 +28,7 @@ type dot struct {
 	tally   [2]int             // known branches, and stashes
 	at      int                // in the order
 	changes uint64
+	listed  uint64 // in which round it was listed last
 	sealed  bool
 	shown   bool // false while only its branches have been heard of
 	gone    bool
@@ -89,6 +91,15 @@ func (d *dots) edit(e *dot) *dotmesh.DotStatus {
 		d.changed = append(d.changed, e)
 	}
 	return e.status
+}
+
+// become gives a dot another status, which is the dot's from then on.
+func (d *dots) become(e *dot, status *dotmesh.DotStatus) {
+	if e.sealed {
+		e.sealed = false
+		d.changed = append(d.changed, e)
+	}
+	e.status = status
 }
 
 // get returns a dot, which it makes where there is none: a branch may be heard of before
@@ -220,8 +231,8 @@ func (d *dots) note(e *dot, id dotmesh.BranchID, stash bool) *branch {
 	return b
 }
 
-// replace puts what a listing says of a dot in the place of what was known of it and its
-// current branch. It reports whether anything differs, and whether something does that an
+// replace puts what a listing says of a dot, which is the dot's from then on, in the place
+// of what was known of it and its current branch. It reports whether anything differs, and whether something does that an
 // event would have told.
 func (d *dots) replace(status *dotmesh.DotStatus) (differs, moved bool) {
 	e := d.get(status.ID)
@@ -235,7 +246,7 @@ func (d *dots) replace(status *dotmesh.DotStatus) (differs, moved bool) {
 	if e.shown && e.status.Current != status.Current {
 		d.makeCurrent(e, status.Current)
 	}
-	*d.edit(e) = *status
+	d.become(e, status)
 	e.changes++
 	if !e.shown {
 		d.show(e)
@@ -249,7 +260,8 @@ func (d *dots) replace(status *dotmesh.DotStatus) (differs, moved bool) {
 // describe puts in all that is known of a dot.
 func (d *dots) describe(detail *dotmesh.DotDetail) {
 	detail.Branch.Replicas = nil // as in every listing
-	d.replace(&detail.DotStatus)
+	status := detail.DotStatus   // without the rest of the detail, which it would keep alive
+	d.replace(&status)
 	e := d.byID[detail.ID]
 	listed := make(map[dotmesh.BranchID]struct{}, len(detail.All))
 	for i := range detail.All {
@@ -268,17 +280,10 @@ func (d *dots) describe(detail *dotmesh.DotDetail) {
 	d.count(e)
 }
 
-// retain forgets the dots that are not among those listed.
-func (d *dots) retain(all []dotmesh.DotStatus) (gone bool) {
-	if len(all) == len(d.byID) {
-		return false // each of them was just put there
-	}
-	listed := make(map[dotmesh.DotID]struct{}, len(all))
-	for i := range all {
-		listed[all[i].ID] = struct{}{}
-	}
-	for id := range d.byID {
-		if _, ok := listed[id]; !ok {
+// retain forgets the dots that were not listed in a round.
+func (d *dots) retain(round uint64) (gone bool) {
+	for id, e := range d.byID {
+		if e.listed != round {
 			d.remove(id)
 			gone = true
 		}

@@ -142,6 +142,36 @@ func (s *server) Dots(ctx context.Context) ([]dotmesh.DotStatus, error) {
 	}
 }
 
+// streamed is a server that hands its dots out one after the other. It saw them all at the
+// beginning, and takes its time.
+type streamed struct{ *server }
+
+func (s streamed) EachDot(ctx context.Context) iter.Seq2[dotmesh.DotStatus, error] {
+	return func(yield func(dotmesh.DotStatus, error) bool) {
+		if err := s.answer(ctx, "Dots"); err != nil {
+			yield(dotmesh.DotStatus{}, err)
+			return
+		}
+		all := s.list()
+		var slow time.Duration
+		s.do(func() { slow = s.slow })
+		for _, status := range all {
+			pass(ctx, slow/time.Duration(len(all)))
+			if ctx.Err() != nil {
+				yield(dotmesh.DotStatus{}, ctx.Err())
+				return
+			}
+			if !yield(status, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (streamed) Dots(context.Context) ([]dotmesh.DotStatus, error) {
+	panic("a list of all dots at once")
+}
+
 func (s *server) Dot(ctx context.Context, name dotmesh.DotName) (detail dotmesh.DotDetail, err error) {
 	if err := s.answer(ctx, "Dot"); err != nil {
 		return detail, err

@@ -25,9 +25,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // watch runs a feed on a server with some dots inside a bubble, and hands both to test.
 func watch(t *testing.T, dots int, test func(t *testing.T, s *server, f *feed.Feed)) {
+	t.Helper()
+	watchAs(t, dots, func(s *server) dotmesh.Service { return s }, test)
+}
+
+// inOneAndInPieces runs a test on a server that hands its dots out all at once, and on one
+// that does as they come.
+func inOneAndInPieces(t *testing.T, dots int, test func(t *testing.T, s *server, f *feed.Feed)) {
+	t.Run("in one", func(t *testing.T) { watch(t, dots, test) })
+	t.Run("in pieces", func(t *testing.T) {
+		watchAs(t, dots, func(s *server) dotmesh.Service { return streamed{s} }, test)
+	})
+}
+
+func watchAs(t *testing.T, dots int, as func(*server) dotmesh.Service, test func(t *testing.T, s *server, f *feed.Feed)) {
 	bubble.Test(t, func(t *testing.T) {
 		s := newServer(dots)
-		f := feed.New(s, time.Now)
+		f := feed.New(as(s), time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -153,8 +167,8 @@ func TestWhatHappensToDots(t *testing.T) {
 func TestWhateverHappens(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 1))
-			watch(t, 5, func(t *testing.T, s *server, f *feed.Feed) {
+			inOneAndInPieces(t, 5, func(t *testing.T, s *server, f *feed.Feed) {
+				r := rand.New(rand.NewPCG(seed, 1))
 				s.do(func() { s.patient = true })
 				for i := range 200 {
 					s.do(func() { somethingHappens(s, r, i) })
@@ -488,7 +502,7 @@ func TestManyDotsThatAreUnclear(t *testing.T) {
 }
 
 func TestWhatComesDuringAListingIsNewer(t *testing.T) {
-	watch(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
+	inOneAndInPieces(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
 		after(t, f, 10*time.Second)
 		s.do(func() { s.slow = time.Second })
 		f.Refresh()

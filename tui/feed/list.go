@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -103,34 +104,88 @@ func (f *Feed) listTransfers(ctx context.Context) error {
 
 func (f *Feed) listDots(ctx context.Context) (moved bool, err error) {
 	err = f.call(ctx, func(ctx context.Context) error {
-		all, err := f.service.Dots(ctx)
-		if err != nil {
-			return err
+		l := f.beginDots()
+		for status, err := range f.eachDot(ctx) {
+			if err != nil {
+				return err
+			}
+			cleanDot(&status.Dot)
+			cleanBranch(&status.Branch)
+			f.sift(l, &status)
 		}
-		for i := range all {
-			cleanDot(&all[i].Dot)
-			cleanBranch(&all[i].Branch)
-		}
-		moved = f.replaceDots(all)
+		moved = f.replaceDots(l)
 		return nil
 	})
 	return moved, err
 }
 
+// streamer is a service that hands its dots out as they come, which spares the memory for
+// a list of them all.
+type streamer interface {
+	EachDot(ctx context.Context) iter.Seq2[dotmesh.DotStatus, error]
+}
+
+func (f *Feed) eachDot(ctx context.Context) iter.Seq2[dotmesh.DotStatus, error] {
+	if s, ok := f.service.(streamer); ok {
+		return s.EachDot(ctx)
+	}
+	return func(yield func(dotmesh.DotStatus, error) bool) {
+		all, err := f.service.Dots(ctx)
+		for i := range all {
+			if err != nil || !yield(all[i], nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(dotmesh.DotStatus{}, err)
+		}
+	}
+}
+
+// listing is what a listing of the dots says that was not known: as a rule nothing, so
+// that it takes no second memory for as many dots as there are.
+type listing struct {
+	round uint64               // that its dots are marked with
+	other []*dotmesh.DotStatus // what differs
+	words words                // of those
+}
+
+func (f *Feed) beginDots() *listing {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dots.round++
+	return &listing{round: f.dots.round, words: words{}}
+}
+
+// sift marks a dot as listed, and keeps what is said of it if that is new.
+func (f *Feed) sift(l *listing, status *dotmesh.DotStatus) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.dots.byID[status.ID]; e != nil && e.shown && same(e.status, status) {
+		e.listed = l.round
+		return
+	}
+	kept := *status
+	l.words.share(&kept)
+	l.other = append(l.other, &kept)
+}
+
 // replaceDots puts a listing in the place of what was known, and what happened meanwhile
 // on top of it.
-func (f *Feed) replaceDots(all []dotmesh.DotStatus) (moved bool) {
+func (f *Feed) replaceDots(l *listing) (moved bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	differs := false
-	for i := range all {
-		d, m := f.dots.replace(&all[i])
+	for _, status := range l.other {
+		d, m := f.dots.replace(status)
 		differs, moved = differs || d, moved || m
+		e := f.dots.byID[status.ID]
+		e.listed = l.round
 		if d {
-			f.compare(f.dots.byID[all[i].ID])
+			f.compare(e)
 		}
 	}
-	if f.dots.retain(all) {
+	if f.dots.retain(l.round) {
 		differs, moved = true, true
 	}
 	if differs {
