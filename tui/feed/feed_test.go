@@ -469,6 +469,23 @@ func TestASlowServerIsNotALostOne(t *testing.T) {
 	})
 }
 
+// TestALongListing: while dots come in, the server is not too slow.
+func TestALongListing(t *testing.T) {
+	slowly := func(s *server) dotmesh.Service {
+		s.slow = time.Minute
+		return streamed{s}
+	}
+	watchAs(t, 10, slowly, func(t *testing.T, s *server, f *feed.Feed) {
+		wantLive(t, s, after(t, f, 70*time.Second))
+		pass(t.Context(), time.Minute) // for the second listing
+		s.do(func() { s.slow = 10 * 11 * time.Second })
+		f.Refresh()
+		if p := after(t, f, 12*time.Second); p.State != feed.Lost || !errors.Is(p.Err, dotmesh.Timeout) {
+			t.Errorf("it is %v: %v, and nothing came for longer than 10 s", p.State, p.Err)
+		}
+	})
+}
+
 func TestAServerThatHangsIsLost(t *testing.T) {
 	watch(t, 2, func(t *testing.T, s *server, f *feed.Feed) {
 		after(t, f, 5*time.Second)

@@ -103,12 +103,13 @@ func (f *Feed) listTransfers(ctx context.Context) error {
 }
 
 func (f *Feed) listDots(ctx context.Context) (moved bool, err error) {
-	err = f.call(ctx, func(ctx context.Context) error {
+	err = f.callInPieces(ctx, func(ctx context.Context, came func()) error {
 		l := f.beginDots()
 		for status, err := range f.eachDot(ctx) {
 			if err != nil {
 				return err
 			}
+			came()
 			cleanDot(&status.Dot)
 			cleanBranch(&status.Branch)
 			f.sift(l, &status)

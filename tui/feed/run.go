@@ -14,7 +14,7 @@ const (
 	knockFor    = 5 * time.Second        // the deadline of such a question
 	patienceMin = 900 * time.Millisecond // how long it may think before it counts as lost: twice
 	patienceMax = 4 * time.Second        // … what its last answer took, within these bounds
-	answerIn    = 10 * time.Second       // the deadline of every call
+	answerIn    = 10 * time.Second       // the deadline of every call, and of each piece of a long answer
 	backoffMin  = 250 * time.Millisecond // between tries, doubled from try to try
 	backoffMax  = 5 * time.Second
 )
@@ -155,6 +155,25 @@ func (f *Feed) call(ctx context.Context, do func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
 	if err := do(limited); err != nil {
+		if ctx.Err() == nil && limited.Err() != nil {
+			return errSlow
+		}
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hear()
+	return nil
+}
+
+// callInPieces is call for an answer that comes in pieces: each has a deadline of its own,
+// and all of them may take as long as they do. The call says when one came.
+func (f *Feed) callInPieces(ctx context.Context, do func(ctx context.Context, came func()) error) error {
+	limited, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := time.AfterFunc(answerIn, cancel)
+	defer late.Stop()
+	if err := do(limited, func() { late.Reset(answerIn) }); err != nil {
 		if ctx.Err() == nil && limited.Err() != nil {
 			return errSlow
 		}
