@@ -60,6 +60,7 @@ func drive(t *testing.T, width, height int, change func(*Options), test func(d *
 		defer func() {
 			stop()
 			<-ended
+			d.u.chores.Wait()
 			d.running.Wait()
 		}()
 		d.u = newUI(ctx, o, f)

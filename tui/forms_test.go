@@ -2,7 +2,10 @@ package tui
 
 import (
 	"context"
+	"iter"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dotmesh.io/dotmesh"
@@ -137,6 +140,55 @@ func TestEnterAloneRunsNoPlanThatDestroys(t *testing.T) {
 			t.Fatal("it runs")
 		}
 	})
+}
+
+// toldTo is an operator that says something whenever it is told to, and notes its end.
+type toldTo struct {
+	dotmesh.Operator
+	speak chan struct{}
+	ended *atomic.Bool
+}
+
+func (o toldTo) Plan(context.Context, dotmesh.Job) (dotmesh.Plan, error) {
+	return dotmesh.Plan{Steps: []dotmesh.Step{{ID: "talk", Text: "talk"}}}, nil
+}
+
+func (o toldTo) Run(ctx context.Context, _ dotmesh.Plan) iter.Seq2[dotmesh.StepEvent, error] {
+	return func(yield func(dotmesh.StepEvent, error) bool) {
+		defer o.ended.Store(true)
+		for {
+			select {
+			case <-o.speak:
+			case <-ctx.Done():
+				return
+			}
+			if !yield(dotmesh.StepEvent{Step: "talk", Text: "word"}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TestAJobEndsWithTheUI: what the operator said last is not looked at any more.
+func TestAJobEndsWithTheUI(t *testing.T) {
+	o := toldTo{ended: &atomic.Bool{}}
+	change := func(options *Options) {
+		o.speak = make(chan struct{})
+		options.Operator = o
+	}
+	drive(t, 100, 30, change, func(d *driver) {
+		d.do(d.u.openWizard(dotmesh.Job{Kind: dotmesh.JobInit}))
+		d.settle()
+		d.keys("enter")
+		o.speak <- struct{}{}
+		d.settle()
+		d.sees("run 1 talk  word")
+		o.speak <- struct{}{}
+		synctest.Wait() // it is on its way, and the user leaves
+	})
+	if !o.ended.Load() {
+		t.Error("the job has not ended")
+	}
 }
 
 // TestAJobThatGoesOnIsFoundAgain: esc closes the wizard, and the key leads back to it.

@@ -72,16 +72,18 @@ func runOn(ctx context.Context, o *Options) error {
 	f := feed.New(o.Service, o.Now)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.Run(ctx) })
+	u := newUI(ctx, o, f)
 	g.Go(func() error {
 		traced := *o
-		model := traced.trace(newUI(ctx, o, f))
+		model := traced.trace(u)
 		_, err := tea.NewProgram(model, traced.program(ctx)...).Run()
 		if err == nil {
 			stop() // the feed ends with the program; an error ends it, too, and must be the first
 		}
 		return err
 	})
-	err := g.Wait()
+	err := g.Wait() // and ctx has ended
+	u.chores.Wait()
 	if p, ok := errors.AsType[*feed.Panic](err); ok {
 		panic(p.Error()) // here: the terminal is as it was
 	}

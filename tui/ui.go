@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -43,6 +44,7 @@ type ui struct {
 	failures uint64            // how many there were
 	working  []*work           // calls under way, oldest first
 	job      *wizard           // that was started last; nil: none
+	chores   sync.WaitGroup    // the operator's work; whoever ends ctx waits for it
 	deleted  []dotmesh.DotName // right before, so that z brings them back
 	lastKey  time.Time
 	mouse    bool

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"iter"
 	"strconv"
 
 	tea "charm.land/bubbletea/v2"
@@ -156,40 +155,68 @@ func (w *wizard) confirm(u *ui) tea.Cmd {
 	return u.openForm(f)
 }
 
-// run does the plan. Each event comes as an answer that asks for the next one.
+// run does the plan. What the operator says comes as an answer that asks for the next one;
+// when the UI ends, so does the operator, and the UI's parent waits for it.
 func (w *wizard) run(u *ui) tea.Cmd {
 	ctx, stop := context.WithCancel(u.ctx)
 	w.running, w.stop, u.job = true, stop, w
-	next, end := iter.Pull2(u.o.Operator.Run(ctx, w.plan))
-	return w.await(next, end)
-}
-
-func (w *wizard) await(next func() (dotmesh.StepEvent, error, bool), end func()) tea.Cmd {
-	return caught(func() tea.Msg {
-		e, err, more := next()
-		if !more || err != nil {
-			end()
+	said := make(chan tea.Msg)
+	tell := func(msg tea.Msg) bool {
+		select {
+		case said <- msg:
+			return true
+		case <-u.ctx.Done():
+			return false
 		}
-		return fetched(func(u *ui) tea.Cmd { return w.step(u, e, err, more, next, end) })
+	}
+	events := u.o.Operator.Run(ctx, w.plan)
+	u.chores.Go(func() {
+		defer close(said)
+		tell(caught(func() tea.Msg {
+			for e, err := range events {
+				if err != nil {
+					return stepped{w: w, err: err, over: true}
+				}
+				if !tell(stepped{w: w, event: e, said: said}) {
+					return nil
+				}
+			}
+			return stepped{w: w, over: true}
+		})())
 	})
+	return listen(said)
 }
 
-// step takes one event in.
-func (w *wizard) step(u *ui, e dotmesh.StepEvent, err error, more bool, next func() (dotmesh.StepEvent, error, bool), end func()) tea.Cmd {
-	if !more || err != nil {
-		w.running, w.ended, w.err = false, true, err
+// listen waits for the next thing that is said; nothing is when the UI has ended.
+func listen(said <-chan tea.Msg) tea.Cmd {
+	return func() tea.Msg { return <-said }
+}
+
+// stepped is what the operator says.
+type stepped struct {
+	w     *wizard
+	event dotmesh.StepEvent
+	err   error
+	over  bool
+	said  <-chan tea.Msg // where it goes on
+}
+
+func (s stepped) into(u *ui) tea.Cmd {
+	w := s.w
+	if s.over {
+		w.running, w.ended, w.err = false, true, s.err
 		w.stop()
-		u.fault("cluster "+string(w.job.Kind), err)
+		u.fault("cluster "+string(w.job.Kind), s.err)
 		return u.shown().enter()
 	}
-	w.at = e.Step
-	if e.Text != "" {
-		w.texts[e.Step] = e.Text
+	w.at = s.event.Step
+	if s.event.Text != "" {
+		w.texts[s.event.Step] = s.event.Text
 	}
-	if e.Done {
-		w.done[e.Step] = true
+	if s.event.Done {
+		w.done[s.event.Step] = true
 	}
-	return w.await(next, end)
+	return listen(s.said)
 }
 
 func (w *wizard) paste(*ui, string) tea.Cmd { return nil }
