@@ -546,5 +546,5 @@ func (u *ui) showCommand() tea.Cmd {
 	if line == "" {
 		return u.say("dm has no command for this")
 	}
-	return tea.Batch(tea.SetClipboard(line), u.say("copied: "+line))
+	return u.copyLine(line, "")
 }

@@ -19,7 +19,7 @@ type dialog interface {
 	press(u *ui, k tea.KeyPressMsg) tea.Cmd
 	paste(u *ui, text string) tea.Cmd
 	take(u *ui) // a new picture has come
-	hints() []hint
+	hints(u *ui) []hint
 }
 
 // field is a line of text to be filled in.
@@ -98,8 +98,14 @@ func (f *form) title() string { return f.heading }
 
 func (f *form) width(u *ui) int { return min(max(u.width*2/3, 58), 100) }
 
-func (f *form) hints() []hint {
-	return []hint{{"tab", "next"}, {"enter", "choose"}, {"^s", f.do}, {"esc", "cancel"}}
+func (f *form) hints(u *ui) []hint {
+	all := []hint{{"tab", "next"}, {"enter", "choose"}, {"^s", f.do}, {"esc", "cancel"}}
+	for i := range u.keys {
+		if b := &u.keys[i]; b.in == inForms && len(b.keys) > 0 && f.commandLine(u) != "" {
+			all = append(all, hint{b.key(), b.hint})
+		}
+	}
+	return all
 }
 
 func (f *form) values() []string {
@@ -147,7 +153,7 @@ func (f *form) rest(u *ui, width int) (lines []string) {
 		}
 	}
 	if line := f.commandLine(u); line != "" {
-		lines = append(lines, u.look.dim.Render(ansi.Truncate("= "+line, width, u.look.cut)))
+		lines = append(lines, u.look.dim.Render(ansi.Truncate("= "+line+more(f.alike), width, u.look.cut)))
 	}
 	return append(lines, f.buttons(u, width))
 }
@@ -177,19 +183,36 @@ func (f *form) buttons(u *ui, width int) string {
 	return strings.Repeat(" ", max(width-ansi.StringWidth(line), 0)) + line
 }
 
-// commandLine is the dm command that would do the same.
+// commandLine is the dm command that would do the same; for several things, to the first.
 func (f *form) commandLine(u *ui) string {
 	if f.command == nil {
 		return ""
 	}
-	line := u.commandLine(f.command(f.values()))
-	if line == "" {
-		return ""
+	return u.commandLine(f.command(f.values()))
+}
+
+// copyCommand copies the command line of the form that has the keys.
+func (u *ui) copyCommand() tea.Cmd {
+	f, ok := u.dialog().(*form)
+	if !ok {
+		return nil
 	}
-	return line + more(f.alike)
+	line := f.commandLine(u)
+	if line == "" {
+		return u.say("dm has no command for this")
+	}
+	return u.copyLine(line, more(f.alike))
+}
+
+// copyLine copies a command line, and says so with what is to be said after it.
+func (u *ui) copyLine(line, after string) tea.Cmd {
+	return tea.Batch(tea.SetClipboard(line), u.say("copied: "+line+after))
 }
 
 func (f *form) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
+	if b := u.keys.find(k.String(), inForms); b != nil && b.in == inForms && k.Text == "" {
+		return b.run(u)
+	}
 	switch k.String() {
 	case "esc":
 		u.close(f)
@@ -340,7 +363,7 @@ func (m *menu) title() string { return m.heading }
 
 func (m *menu) width(u *ui) int { return min(max(u.width*2/3, 56), 90) }
 
-func (m *menu) hints() []hint {
+func (m *menu) hints(*ui) []hint {
 	return []hint{{"enter", "choose"}, {"up down", "move"}, {"esc", "close"}}
 }
 
@@ -428,7 +451,7 @@ func (s *sheet) title() string { return s.heading }
 
 func (s *sheet) width(u *ui) int { return u.width - 4 }
 
-func (s *sheet) hints() []hint {
+func (s *sheet) hints(*ui) []hint {
 	if s.openers != nil {
 		return []hint{{"enter", "open"}, {"y", "copy"}, {"esc", "close"}}
 	}

@@ -17,7 +17,7 @@ func (f *filterLine) title() string { return "Filter" }
 
 func (f *filterLine) width(u *ui) int { return min(u.width-4, 70) }
 
-func (f *filterLine) hints() []hint {
+func (f *filterLine) hints(*ui) []hint {
 	return []hint{{"enter", "keep"}, {"esc", "as before"}, {"^u", "clear"}}
 }
 

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,23 @@ func TestEnterAloneRunsNoPlanThatDestroys(t *testing.T) {
 		}
 		if w.running || w.ended {
 			t.Fatal("it runs")
+		}
+	})
+}
+
+// TestTheCommandOfADialogIsCopied as it stands there, for the values that are typed by then.
+func TestTheCommandOfADialogIsCopied(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("shop")
+		d.keys("c", " paid", "ctrl+y")
+		const want = "dm commit --dot shop --branch master -m paid"
+		d.sees("= "+want, "copied: "+want, "^y copy command")
+		if d.copied != want {
+			t.Errorf("got %q, want %q", d.copied, want)
+		}
+		d.keys("esc", "space", "space", "X", "ctrl+y")
+		if d.sees("and 1 more"); !strings.HasPrefix(d.copied, "dm discard") || strings.Contains(d.copied, "more") {
+			t.Errorf("got %q, want one command", d.copied)
 		}
 	})
 }

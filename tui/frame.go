@@ -169,7 +169,7 @@ func more(n int) string {
 // hints are the keys of the place, as many as there is room for; ? is always there.
 func (u *ui) hints() string {
 	if d := u.dialog(); d != nil {
-		return u.pairs(d.hints(), u.width)
+		return u.pairs(d.hints(u), u.width)
 	}
 	place := hintPlace{u.shown().scope(), u.width, u.o.Palette}
 	if u.hinted.place != place {

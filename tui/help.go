@@ -20,6 +20,7 @@ var helpGroups = []helpGroup{
 	{"Events", inEvents},
 	{"Operations", inOps},
 	{"Cluster", inCluster},
+	{"Dialogs", inForms},
 	{"Everywhere", anywhere},
 }
 

@@ -21,6 +21,7 @@ const (
 	inCluster
 	inOps
 	inFaults
+	inForms // dialogs that do something; what else a key is there goes into their fields
 
 	inBrowse = inDots | inBranches | inCommits
 	inTables = inBrowse | inNodes | inTransfers | inOps
@@ -108,6 +109,8 @@ func bindings() []binding {
 		{"job", []string{"a"}, inCluster, changes, "init, join, upgrade, reset", "plan a change of the cluster", (*ui).clusterJob},
 		{"token", []string{"n"}, inCluster, changes, "token", "make a token with which a node joins", (*ui).newToken},
 		{"revoke", []string{"V"}, inCluster, drops, "revoke", "make a token useless", (*ui).revokeToken},
+
+		{"copy-command", []string{"ctrl+y"}, inForms, looks, "copy command", "copy the dm command that does the same", (*ui).copyCommand},
 
 		{"context", nil, anywhere, looks, "", "switch to another server (:ctx)", (*ui).switchContext},
 		{"colours", nil, anywhere, looks, "", "the next palette: dark, light, none, ascii", (*ui).nextPalette},

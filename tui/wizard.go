@@ -49,7 +49,7 @@ func (w *wizard) title() string {
 
 func (w *wizard) width(u *ui) int { return min(u.width-4, 100) }
 
-func (w *wizard) hints() []hint {
+func (w *wizard) hints(*ui) []hint {
 	switch {
 	case w.running:
 		return []hint{{"x", "stop after this step"}, {"esc", "close, it goes on"}}
