@@ -30,13 +30,13 @@ func named[T fmt.Stringer](all []T) string {
 
 // commit makes commits of what is marked or under the cursor.
 func (u *ui) commit() tea.Cmd {
-	all := u.browse.targets()
+	all, hidden := u.browse.targets()
 	if len(all) == 0 {
 		return u.nothing("a dot")
 	}
 	f := &form{
 		heading: "Commit " + named(all), do: "Commit", alike: len(all) - 1, gone: allThere(all...),
-		about:  []string{u.dirtyOf(all)},
+		about:  u.committed(all, hidden),
 		fields: []*field{newField("message", "", nil), newField("metadata", "", checkMetadata)},
 		command: func(v []string) []string {
 			args := append([]string{"commit"}, all[0].flags()...)
@@ -60,16 +60,16 @@ func (u *ui) commit() tea.Cmd {
 	return u.openForm(f)
 }
 
-// dirtyOf says what a commit would hold.
-func (u *ui) dirtyOf(all []target) string {
-	if len(all) > 1 {
-		return "A commit of each of " + plural(len(all), "branch", "branches") + "."
+// committed says what a commit would hold, or which commits are made.
+func (u *ui) committed(all []target, hidden int) []string {
+	if len(all) > 1 || hidden > 0 {
+		return append(listed(all, hidden), "A commit of each of "+plural(len(all), "branch", "branches")+".")
 	}
 	at := u.browse.branchAt()
 	if at == nil || at.Dirty.AsOf.IsZero() {
-		return "Nobody has measured yet how much is in no commit."
+		return []string{"Nobody has measured yet how much is in no commit."}
 	}
-	return dirty(at.Dirty) + " in no commit, as of " + when(at.Dirty.AsOf, u.o.Now()) + "."
+	return []string{dirty(at.Dirty) + " in no commit, as of " + when(at.Dirty.AsOf, u.o.Now()) + "."}
 }
 
 // parseMetadata reads "key=value, key=value".
@@ -235,13 +235,13 @@ func keptIn(c dotmesh.Changed) string {
 
 // discard drops what is in no commit.
 func (u *ui) discard() tea.Cmd {
-	all := u.browse.targets()
+	all, hidden := u.browse.targets()
 	if len(all) == 0 {
 		return u.nothing("a dot or branch")
 	}
 	return u.openForm(&form{
 		heading: "Discard what is in no commit", do: "Discard", alike: len(all) - 1, gone: allThere(all...),
-		about:   []string{named(all) + " go back to their newest commits.", "Stashes keep what is dropped for 30 days; z brings it back."},
+		about:   append(listed(all, hidden), "Back to the newest commit of each.", "Stashes keep what is dropped for 30 days; z brings it back."),
 		command: func([]string) []string { return append([]string{"discard"}, all[0].flags()...) },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "discard", "discarded", all, func(ctx context.Context, s dotmesh.Service, t target) error {
@@ -268,15 +268,13 @@ func (u *ui) delete() tea.Cmd {
 
 func (u *ui) deleteDots() tea.Cmd {
 	b := u.browse
-	ids := b.dots.Marked()
-	if len(ids) == 0 {
-		if d := b.dot(); d != nil {
-			ids = []dotmesh.DotID{d.ID}
-		}
-	}
+	ids, hidden := b.chosenDots()
 	var all []wholeDot
 	about := []string{}
-	for _, id := range ids {
+	for i, id := range ids {
+		if i == len(ids)-hidden {
+			about = append(about, "Marked, and hidden by the filter:")
+		}
 		if d := b.byID[id]; d != nil {
 			all = append(all, wholeDot{target{dot: d.Name, dotID: d.ID}})
 			about = append(about, d.Name.String()+": "+plural(d.Branches, "branch", "branches")+", "+
@@ -285,9 +283,6 @@ func (u *ui) deleteDots() tea.Cmd {
 	}
 	if len(all) == 0 {
 		return u.nothing("a dot")
-	}
-	if len(about) > 6 {
-		about = append(about[:6], "… and "+count(len(all)-6)+" more")
 	}
 	typed := all[0].String()
 	if len(all) > 1 {
@@ -340,7 +335,7 @@ func usedBy(all []dotmesh.Container) string {
 
 func (u *ui) deleteBranches() tea.Cmd {
 	d := u.browse.dot()
-	all := u.browse.targets()
+	all, hidden := u.browse.targets()
 	if d == nil || len(all) == 0 {
 		return u.nothing("a branch")
 	}
@@ -350,7 +345,7 @@ func (u *ui) deleteBranches() tea.Cmd {
 	}
 	return u.openForm(&form{
 		heading: "Delete " + plural(len(all), "branch", "branches") + " of " + d.Name.String(), do: "Delete", typed: typed, alike: len(all) - 1,
-		about: []string{named(all), "The data are kept until retention ends; until then z brings a branch back."},
+		about: append(listed(all, hidden), "The data are kept until retention ends; until then z brings a branch back."),
 		gone:  allThere(all...),
 		command: func([]string) []string {
 			return []string{"branch", "-d", string(all[0].branch), "--dot", all[0].dot.String()}
@@ -388,7 +383,7 @@ func (u *ui) deleteCommit() tea.Cmd {
 
 // move lets one choose the node that becomes the master of what is marked.
 func (u *ui) move() tea.Cmd {
-	all := u.browse.targets()
+	all, hidden := u.browse.targets()
 	if len(all) == 0 {
 		return u.nothing("a dot or branch")
 	}
@@ -396,10 +391,10 @@ func (u *ui) move() tea.Cmd {
 		name := string(n.Name)
 		return u.openForm(&form{
 			heading: "Move " + named(all), do: "Move", alike: len(all) - 1, gone: allThere(all...),
-			about: []string{
-				"To " + name + ", with the consent of the master now. What is in use is refused, and says who uses it.",
-				"The newest increment goes over; until " + name + " takes it, x in Transfers leaves it where it is.",
-			},
+			about: append(listed(all, hidden),
+				"To "+name+", with the consent of the master now. What is in use is refused, and says who uses it.",
+				"The newest increment goes over; until "+name+" takes it, x in Transfers leaves it where it is.",
+			),
 			command: func([]string) []string { return []string{"move", all[0].String(), name} },
 			submit: func([]string) tea.Cmd {
 				return callEach(u, "move", "on its way to "+name+":", all, func(ctx context.Context, s dotmesh.Service, t target) error {

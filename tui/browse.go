@@ -215,7 +215,7 @@ func (b *browse) arrange() {
 	if moving {
 		ids = keepOrder(b.dots.Rows(), ids)
 	}
-	b.dots.SetRows(ids)
+	b.dots.SetShown(ids, func(id dotmesh.DotID) bool { return b.byID[id] != nil })
 	if b.dots.Select(b.expected) {
 		b.expected = dotmesh.DotID{}
 	}

@@ -76,6 +76,9 @@ type form struct {
 	submit  func(values []string) tea.Cmd
 	focus   int // a field, then Cancel, then the operation
 	problem string
+	from    int // the first line that is seen of what will happen
+	beyond  int // how many of those lines there is no room for
+	room    int // for how many there is
 }
 
 // openForm shows a form with the focus where it belongs.
@@ -125,10 +128,13 @@ func (f *form) lines(u *ui, width, height int) []string {
 		about = append(about, "")
 	}
 	rest := f.rest(u, width)
-	if room := max(height-len(rest), 0); len(about) > room { // what will happen first is what to read
-		about = about[:room]
-		if room > 0 {
-			about[room-1] = u.look.dim.Render(u.look.cut + " more than there is room for")
+	f.room, f.beyond = max(height-len(rest), 0), 0
+	if len(about) > f.room { // what will happen first is what to read
+		f.beyond = len(about) - f.room
+		f.from = min(f.from, f.beyond)
+		about = about[f.from : f.from+f.room]
+		if f.room > 0 && f.from < f.beyond {
+			about[f.room-1] = u.look.dim.Render(u.look.cut + " more than there is room for: pgdown, pgup")
 		}
 	}
 	lines := append(about, rest...)
@@ -219,6 +225,12 @@ func (f *form) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	case "ctrl+s":
 		return f.send(u)
+	case "pgdown":
+		f.from = min(f.from+max(f.room-1, 1), f.beyond)
+		return nil
+	case "pgup":
+		f.from = max(f.from-max(f.room-1, 1), 0)
+		return nil
 	case "tab", "down":
 		f.step(1)
 		return nil

@@ -160,6 +160,49 @@ func TestTheCommandOfADialogIsCopied(t *testing.T) {
 	})
 }
 
+// TestMarksThatAFilterHides are kept, counted and listed before anything is done to them.
+func TestMarksThatAFilterHides(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		for _, name := range []string{"shop", "sessions"} {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("/", " ses", "enter")
+		d.sees("2 marked (1 hidden)")
+		d.keys("X")
+		d.sees("sessions@master", "Also marked, and hidden by the filter: shop@master")
+		d.keys("esc", "/", "ctrl+u", " nothing-is-called-so", "enter")
+		d.sees("2 marked (2 hidden)")
+		d.keys("D")
+		d.sees("Marked, and hidden by the filter:", "shop: 3 branches", "sessions: 1 branch")
+		d.keys("esc", "c")
+		d.sees("Marked, and hidden by the filter: shop@master, sessions@master")
+		d.keys(" both", "ctrl+s")
+		d.sees("committed 2 of 2")
+		d.keys("esc")
+		d.seesNot("marked")
+	})
+}
+
+// TestAPreviewIsSeenWhole: what there is no room for is seen further down.
+func TestAPreviewIsSeenWhole(t *testing.T) {
+	drive(t, 60, 15, nil, func(d *driver) {
+		d.keys("home", "space", "end", "v", "D")
+		d.sees("pgdown")
+		var seen strings.Builder
+		for range d.u.pic.Dots {
+			seen.WriteString(d.frame())
+			d.keys("pgdown")
+		}
+		d.seesNot("more than there is room for")
+		for _, dot := range d.u.pic.Dots {
+			if !strings.Contains(seen.String(), dot.Name.String()+": ") {
+				t.Errorf("%s is not seen before it is deleted", dot.Name)
+			}
+		}
+	})
+}
+
 // toldTo is an operator that says something whenever it is told to, and notes its end.
 type toldTo struct {
 	dotmesh.Operator

@@ -73,14 +73,23 @@ func (b *browse) heading(pane int, text string, width int) string {
 	return style.Render(fit(" "+text, width, b.u.look.cut))
 }
 
+// marks says how many rows are marked.
+func marks(all, hidden int) (text string) {
+	if all > 0 {
+		text = ", " + count(all) + " marked"
+	}
+	if hidden > 0 {
+		text += " (" + count(hidden) + " hidden)"
+	}
+	return text
+}
+
 func (b *browse) dotLines() []string {
 	text := "Dots " + count(b.dots.Len())
 	if all := len(b.u.pic.Dots); all != b.dots.Len() {
 		text += " of " + count(all)
 	}
-	if n := len(b.dots.Marked()); n > 0 {
-		text += ", " + count(n) + " marked"
-	}
+	text += marks(b.dots.Marks())
 	if b.column > 0 || b.reverse {
 		text += "  by " + b.columns[b.column].Title
 		if b.reverse {

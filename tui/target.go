@@ -2,6 +2,8 @@ package tui
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"dotmesh.io/dotmesh"
 )
@@ -27,32 +29,64 @@ func (t target) flags() []string {
 }
 
 // targets are the branches that a key is for: the marked ones, else the one under the cursor.
-func (b *browse) targets() (all []target) {
-	d := b.dot()
-	switch {
-	case d == nil:
-		return nil
-	case b.focus == paneDots && len(b.dots.Marked()) > 0:
-		for _, id := range b.dots.Marked() {
+// So many of them a filter hides, the last ones.
+func (b *browse) targets() (all []target, hidden int) {
+	if b.focus == paneDots {
+		ids, hidden := b.chosenDots()
+		for _, id := range ids {
 			if d := b.byID[id]; d != nil {
 				all = append(all, targetOf(d, &d.Branch))
 			}
 		}
-		return all
-	case b.focus == paneBranches && len(b.branches.Marked()) > 0 && b.detail() != nil:
-		for _, id := range b.branches.Marked() {
-			if at := pickBranch(b.detail().All, id); at != nil {
+		return all, hidden
+	}
+	d, detail := b.dot(), b.detail()
+	if d == nil {
+		return nil, 0
+	}
+	if ids := b.branches.Marked(); b.focus == paneBranches && len(ids) > 0 && detail != nil {
+		for _, id := range ids {
+			if at := pickBranch(detail.All, id); at != nil {
 				all = append(all, targetOf(d, at))
 			}
 		}
-		return all
-	case b.focus == paneDots:
-		return []target{targetOf(d, &d.Branch)}
+		return all, 0
 	}
 	if at := b.branchAt(); at != nil {
-		return []target{targetOf(d, at)}
+		all = []target{targetOf(d, at)}
 	}
-	return nil
+	return all, 0
+}
+
+// chosenDots are the marked dots, else the one under the cursor, and how many are hidden.
+func (b *browse) chosenDots() (ids []dotmesh.DotID, hidden int) {
+	if ids := b.dots.Marked(); len(ids) > 0 {
+		_, hidden = b.dots.Marks()
+		return ids, hidden
+	}
+	if d := b.dot(); d != nil {
+		ids = []dotmesh.DotID{d.ID}
+	}
+	return ids, 0
+}
+
+// listed says in full what is acted on, where one may not see all of it.
+func listed[T fmt.Stringer](all []T, hidden int) []string {
+	names := func(some []T) string {
+		texts := make([]string, len(some))
+		for i, one := range some {
+			texts[i] = one.String()
+		}
+		return strings.Join(texts, ", ")
+	}
+	seen := len(all) - min(hidden, len(all))
+	switch {
+	case hidden == 0:
+		return []string{names(all)}
+	case seen == 0:
+		return []string{"Marked, and hidden by the filter: " + names(all)}
+	}
+	return []string{names(all[:seen]), "Also marked, and hidden by the filter: " + names(all[seen:])}
 }
 
 // stillThere is why a form about a dot cannot go on: it is gone, or not the one that had the

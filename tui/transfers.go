@@ -47,7 +47,7 @@ func (t *transfers) show() {
 			ids = append(ids, tr.ID)
 		}
 	}
-	t.rows.SetRows(ids)
+	t.rows.SetShown(ids, func(id dotmesh.UUID) bool { return t.u.transfer(id) != nil })
 }
 
 var transferLanguage = filter.Language{Text: []string{"route"}, Keys: []string{"kind", "state", "dot", "from", "to"}}
@@ -177,7 +177,7 @@ func (t *transfers) crumbs() string {
 			running++
 		}
 	}
-	return plural(running, "transfer", "transfers") + " under way"
+	return plural(running, "transfer", "transfers") + " under way" + marks(t.rows.Marks())
 }
 
 func (t *transfers) scope() scope { return inTransfers }
@@ -222,24 +222,27 @@ type chosenTransfer struct {
 
 func (c chosenTransfer) String() string { return c.text }
 
-func (u *ui) chosenTransfers() (all []chosenTransfer) {
-	for _, id := range u.screens[atTransfers].(*transfers).chosen() {
+// chosenTransfers are they, and how many of them are hidden, the last ones.
+func (u *ui) chosenTransfers() (all []chosenTransfer, hidden int) {
+	s := u.screens[atTransfers].(*transfers)
+	_, hidden = s.rows.Marks()
+	for _, id := range s.chosen() {
 		if t := u.transfer(id); t != nil {
 			all = append(all, chosenTransfer{id, route(t)})
 		}
 	}
-	return all
+	return all, hidden
 }
 
 // cancelTransfer ends transfers. It asks once.
 func (u *ui) cancelTransfer() tea.Cmd {
-	all := u.chosenTransfers()
+	all, hidden := u.chosenTransfers()
 	if len(all) == 0 {
 		return u.nothing("a transfer")
 	}
 	return u.openForm(&form{
 		heading: "Cancel " + plural(len(all), "transfer", "transfers"), do: "End it", alike: len(all) - 1,
-		about:   []string{named(all), "What has arrived whole stays; t goes on from there. A move stays with its master."},
+		about:   append(listed(all, hidden), "What has arrived whole stays; t goes on from there. A move stays with its master."),
 		command: func([]string) []string { return []string{"transfers", "cancel", all[0].id.String()} },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "cancel", "cancelled", all, func(ctx context.Context, s dotmesh.Service, t chosenTransfer) error {
@@ -249,13 +252,25 @@ func (u *ui) cancelTransfer() tea.Cmd {
 	})
 }
 
-// retryTransfer goes on with transfers, at once: it loses nothing.
+// retryTransfer goes on with transfers. The one under the cursor it tries at once: it loses
+// nothing. What is marked may not be seen, and is listed first.
 func (u *ui) retryTransfer() tea.Cmd {
-	all := u.chosenTransfers()
+	all, hidden := u.chosenTransfers()
 	if len(all) == 0 {
 		return u.nothing("a transfer")
 	}
-	return callEach(u, "retry", "tried again:", all, func(ctx context.Context, s dotmesh.Service, t chosenTransfer) error {
-		return s.RetryTransfer(ctx, t.id)
+	retry := func([]string) tea.Cmd {
+		return callEach(u, "retry", "tried again:", all, func(ctx context.Context, s dotmesh.Service, t chosenTransfer) error {
+			return s.RetryTransfer(ctx, t.id)
+		})
+	}
+	if len(all) == 1 && hidden == 0 {
+		return retry(nil)
+	}
+	return u.openForm(&form{
+		heading: "Try " + plural(len(all), "transfer", "transfers") + " again", do: "Try again", alike: len(all) - 1,
+		about:   listed(all, hidden),
+		command: func([]string) []string { return []string{"transfers", "retry", all[0].id.String()} },
+		submit:  retry,
 	})
 }

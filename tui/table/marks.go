@@ -4,8 +4,9 @@ import "slices"
 
 // marks are the keys that were chosen to be acted on together.
 type marks[K comparable] struct {
-	set  map[K]struct{}
-	last K // the one that was marked last; a range begins there
+	set    map[K]struct{}
+	hidden []K // those of them that are no rows, in the order in which they were hidden
+	last   K   // the one that was marked last; a range begins there
 }
 
 func (m *marks[K]) has(k K) bool {
@@ -21,33 +22,45 @@ func (m *marks[K]) add(k K) {
 	m.last = k
 }
 
-// keep forgets the marks of keys that are not among those given.
-func (m *marks[K]) keep(keys []K) {
+// keep forgets the marks of keys that are not among the rows, but for those that are there.
+func (m *marks[K]) keep(rows, before []K, there func(K) bool) {
 	if len(m.set) == 0 {
 		return
 	}
 	kept := make(map[K]struct{}, len(m.set))
-	for _, k := range keys {
+	for _, k := range rows {
 		if m.has(k) {
 			kept[k] = struct{}{}
+		}
+	}
+	candidates := slices.Concat(m.hidden, before)
+	m.hidden = nil
+	for _, k := range candidates {
+		if _, shown := kept[k]; !shown && m.has(k) && there != nil && there(k) {
+			kept[k] = struct{}{}
+			m.hidden = append(m.hidden, k)
 		}
 	}
 	m.set = kept
 }
 
-// Mark marks k, which is one of the rows.
+// Mark marks k, which is one of the rows. Where it is hidden later it keeps the mark.
 func (t *Table[K]) Mark(k K) { t.marks.add(k) }
 
 // Unmark takes the mark of k away, if it has one.
-func (t *Table[K]) Unmark(k K) { delete(t.marks.set, k) }
+func (t *Table[K]) Unmark(k K) {
+	delete(t.marks.set, k)
+	t.marks.hidden = slices.DeleteFunc(t.marks.hidden, func(other K) bool { return other == k })
+}
 
 // IsMarked reports whether k is marked.
 func (t *Table[K]) IsMarked(k K) bool { return t.marks.has(k) }
 
-// Marks returns how many rows are marked.
-func (t *Table[K]) Marks() int { return len(t.marks.set) }
+// Marks returns how many keys are marked, and how many of those are hidden.
+func (t *Table[K]) Marks() (all, hidden int) { return len(t.marks.set), len(t.marks.hidden) }
 
-// Marked returns the marked keys in the order of their rows; nil: none.
+// Marked returns the marked keys in the order of their rows, and after them those that are
+// hidden; nil: none.
 func (t *Table[K]) Marked() (keys []K) {
 	if len(t.marks.set) == 0 {
 		return nil
@@ -57,7 +70,7 @@ func (t *Table[K]) Marked() (keys []K) {
 			keys = append(keys, k)
 		}
 	}
-	return keys
+	return append(keys, t.marks.hidden...)
 }
 
 // ToggleMark marks the cursor's row, or takes its mark away, and moves down.

@@ -10,9 +10,20 @@ import "slices"
 // cursor goes to the next one of the old rows that is still there, and where there is none
 // it keeps its place. Marks of keys that are gone go.
 func (t *Table[K]) SetRows(keys []K) {
+	t.SetShown(keys, nil)
+}
+
+// SetShown is SetRows for keys that are not all there are: the marks of the others for
+// which there is true stay, and are hidden.
+func (t *Table[K]) SetShown(keys []K, there func(K) bool) {
+	before := t.rows
+	t.place(keys)
+	t.marks.keep(keys, before, there)
+}
+
+func (t *Table[K]) place(keys []K) {
 	old, line := t.rows, t.cursor-t.offset
 	t.rows = keys
-	t.marks.keep(keys)
 	if len(old) > 0 {
 		t.cursor = place(old, t.cursor, keys)
 	}

@@ -263,10 +263,45 @@ func TestMarks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tab := small(count(9)...)
 			test.do(tab)
-			if got := tab.Marked(); !slices.Equal(got, test.want) || tab.Marks() != len(test.want) {
-				t.Errorf("%d marked, %v; want %v", tab.Marks(), got, test.want)
+			got := tab.Marked()
+			if all, hidden := tab.Marks(); !slices.Equal(got, test.want) || all != len(test.want) || hidden != 0 {
+				t.Errorf("%d marked, %d hidden, %v; want %v", all, hidden, got, test.want)
 			}
 		})
+	}
+}
+
+func TestMarksOfHiddenRows(t *testing.T) {
+	tab := small(count(9)...)
+	for _, k := range []int{7, 2, 4, 5} {
+		tab.Mark(k)
+	}
+	there := func(k int) bool { return k != 4 }
+	for _, test := range []struct {
+		rows   []int
+		want   []int
+		hidden int
+	}{
+		{[]int{5, 6}, []int{5, 2, 7}, 2},
+		{[]int{6}, []int{2, 7, 5}, 3},
+		{[]int{7, 2}, []int{7, 2, 5}, 1},
+		{nil, []int{5, 7, 2}, 3},
+		{count(9), []int{2, 5, 7}, 0},
+	} {
+		tab.SetShown(test.rows, there)
+		got := tab.Marked()
+		if all, hidden := tab.Marks(); !slices.Equal(got, test.want) || all != len(test.want) || hidden != test.hidden {
+			t.Errorf("rows %v: %d marked, %d hidden, %v; want %v", test.rows, all, hidden, got, test.want)
+		}
+	}
+	tab.SetShown(nil, there)
+	tab.Unmark(5)
+	if got := tab.Marked(); !slices.Equal(got, []int{2, 7}) {
+		t.Errorf("%v are marked", got)
+	}
+	tab.ClearMarks()
+	if all, hidden := tab.Marks(); all != 0 || hidden != 0 {
+		t.Errorf("%d are marked, %d hidden", all, hidden)
 	}
 }
 
