@@ -304,14 +304,14 @@ func (u *ui) deleteDots() tea.Cmd {
 
 // deleteEach deletes dots, and remembers for z which ones are gone: they have no row any more.
 func (u *ui) deleteEach(all []wholeDot) tea.Cmd {
-	var gone []dotmesh.DotName
+	var gone []wholeDot
 	work := callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, d wholeDot) error {
 		if err := d.check(ctx, s); err != nil {
 			return err
 		}
 		err := s.DeleteDot(ctx, dotmesh.DeleteDot{Dot: d.dot, Request: dotmesh.NewUUID()})
 		if err == nil {
-			gone = append(gone, d.dot)
+			gone = append(gone, d)
 		}
 		return err
 	})

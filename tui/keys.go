@@ -92,7 +92,7 @@ func bindings() []binding {
 		{"init", []string{"n"}, inDots, changes, "new", "make a dot", (*ui).initDot},
 		{"branch", []string{"b"}, inBrowse, changes, "branch", "make a branch from what is chosen; no bytes are copied", (*ui).branch},
 		{"checkout", []string{"s"}, inBranches, changes, "checkout", "make the branch the dot's current one", (*ui).checkout},
-		{"undo", []string{"z"}, inBrowse | inOps, changes, "undo", "reverse the dot's newest operation, or the one chosen", (*ui).undo},
+		{"undo", []string{"z"}, inBrowse | inOps, changes, "undo", "undo the dot's newest operation, or the one chosen", (*ui).undo},
 		{"move", []string{"m"}, inDots | inBranches, changes, "move", "make another node the master", (*ui).move},
 		{"settings", []string{"."}, inDots, changes, "", "replicas, rpo and how long stashes are kept", (*ui).dotSettings},
 		{"reset", []string{"R"}, inBranches | inCommits, drops, "reset", "go back to the chosen commit; a stash keeps what is dropped", (*ui).reset},

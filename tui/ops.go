@@ -105,11 +105,7 @@ func (o *ops) read(r dotmesh.OpsRequest, d *dotmesh.DotStatus) tea.Cmd {
 			u.unread("operations of "+r.Dot.String(), err)
 			return nil
 		}
-		for i := range page {
-			op := &page[i]
-			cleanWord(&op.Verb)
-			op.By, op.Why = termsafe.Line(op.By), termsafe.Line(op.Why)
-		}
+		cleanOps(page)
 		if r.Before == 0 {
 			l.all = nil
 		}
@@ -117,6 +113,14 @@ func (o *ops) read(r dotmesh.OpsRequest, d *dotmesh.DotStatus) tea.Cmd {
 		o.show()
 		return o.moved()
 	})
+}
+
+func cleanOps(all []dotmesh.Op) {
+	for i := range all {
+		op := &all[i]
+		cleanWord(&op.Verb)
+		op.By, op.Why = termsafe.Line(op.By), termsafe.Line(op.Why)
+	}
 }
 
 func (o *ops) show() {
@@ -240,7 +244,7 @@ func (o *ops) describe() tea.Cmd {
 	return o.u.ask(&sheet{heading: "Operation " + strconv.FormatUint(n, 10), text: text})
 }
 
-// undo asks once, since it may be any operation of the past.
+// undo is for the operation under the cursor, which may be any one of the past.
 func (o *ops) undo() tea.Cmd {
 	d := o.chosenDot()
 	n, ok := o.rows.Cursor()
@@ -248,14 +252,5 @@ func (o *ops) undo() tea.Cmd {
 	if !ok || op == nil || d == nil {
 		return o.u.nothing("an operation")
 	}
-	if made(op) {
-		return o.u.undoMaking(d, op)
-	}
-	return o.u.openForm(&form{
-		heading: "Undo operation " + strconv.FormatUint(n, 10) + " of " + d.Name.String(), do: "Undo",
-		about:   []string{string(op.Verb) + " " + string(op.Name) + ", by " + op.By + ", " + when(op.Time, o.u.o.Now()) + ".", "An undo can be undone."},
-		gone:    stillThere(d.ID, d.Name),
-		command: func([]string) []string { return []string{"undo", strconv.FormatUint(n, 10), "--dot", d.Name.String()} },
-		submit:  func([]string) tea.Cmd { return o.u.undoOp(d.Name, n) },
-	})
+	return o.u.askUndo(d, op)
 }

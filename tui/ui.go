@@ -40,12 +40,12 @@ type ui struct {
 	browse   *browse
 	dialogs  []dialog // the last one has the keys
 	toast    toast
-	faults   []fault           // newest last
-	failures uint64            // how many there were
-	working  []*work           // calls under way, oldest first
-	job      *wizard           // that was started last; nil: none
-	chores   sync.WaitGroup    // the operator's work; whoever ends ctx waits for it
-	deleted  []dotmesh.DotName // right before, so that z brings them back
+	faults   []fault        // newest last
+	failures uint64         // how many there were
+	working  []*work        // calls under way, oldest first
+	job      *wizard        // that was started last; nil: none
+	chores   sync.WaitGroup // the operator's work; whoever ends ctx waits for it
+	deleted  []wholeDot     // right before, so that z brings them back
 	lastKey  time.Time
 	mouse    bool
 	rev      uint64 // raised by every message that may change what is shown

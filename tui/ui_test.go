@@ -69,6 +69,11 @@ func TestAResetKeepsWhatItDropsAndUndoBringsItBack(t *testing.T) {
 		}
 		d.sees("z undoes")
 		d.keys("z")
+		d.sees("reset master, by ", "= dm undo ")
+		if again := d.dot("qa/fixtures"); again.Branch.Pointer != after.Branch.Pointer {
+			t.Fatal("it does not ask first")
+		}
+		d.keys("enter")
 		if undone := d.dot("qa/fixtures"); undone.Branch.Pointer.Head != before.Branch.Pointer.Head {
 			t.Errorf("not undone: %+v", undone.Branch.Pointer)
 		}
@@ -349,6 +354,8 @@ func TestZBringsBackADotThatWasDeleted(t *testing.T) {
 		next := d.u.browse.dot()
 		before := d.dot(next.Name.String())
 		d.keys("z")
+		d.sees("bring back 1 dot", "= dm undo --dot qa/fixtures")
+		d.keys("enter")
 		if after := d.dot(next.Name.String()); after.Branch.Pointer != before.Branch.Pointer {
 			t.Errorf("%s was changed", next.Name)
 		}

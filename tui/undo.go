@@ -17,13 +17,7 @@ func (u *ui) undo() tea.Cmd {
 	}
 	if gone := u.deleted; len(gone) > 0 {
 		u.deleted = nil
-		return callEach(u, "bring back", "brought back", gone, func(ctx context.Context, s dotmesh.Service, name dotmesh.DotName) error {
-			if _, err := s.Dot(ctx, name); err == nil {
-				return dotmesh.E("tui.undo", dotmesh.Conflict, "another dot is called %s by now; nothing was done", name)
-			}
-			_, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: name, Request: dotmesh.NewUUID()})
-			return err
-		})
+		return u.bringBack(gone)
 	}
 	d := u.browse.dot()
 	if d == nil {
@@ -32,23 +26,65 @@ func (u *ui) undo() tea.Cmd {
 	return u.undoNewest(d)
 }
 
-// undoNewest finds out what an undo would reverse, and does it at once, unless something was
-// made: to undo that deletes it.
+// bringBack asks before dots that were deleted are there again.
+func (u *ui) bringBack(gone []wholeDot) tea.Cmd {
+	return u.openForm(&form{
+		heading: "Undo: bring back " + plural(len(gone), "dot", "dots"), do: "Undo", alike: len(gone) - 1,
+		about:   append(listed(gone, 0), "They come back as they were when they were deleted, and can be deleted again."),
+		command: func([]string) []string { return []string{"undo", "--dot", gone[0].String()} },
+		submit: func([]string) tea.Cmd {
+			return callEach(u, "bring back", "brought back", gone, func(ctx context.Context, s dotmesh.Service, d wholeDot) error {
+				ops, err := s.Ops(ctx, dotmesh.OpsRequest{Dot: d.dot, Limit: 1})
+				if err != nil {
+					return err
+				}
+				if len(ops) == 0 || ops[0].Dot != d.dotID {
+					return dotmesh.E("tui.undo", dotmesh.Conflict, "another dot is called %s by now, or was; nothing was done", d)
+				}
+				_, err = s.Undo(ctx, dotmesh.UndoRequest{Dot: d.dot, Request: dotmesh.NewUUID()})
+				return err
+			})
+		},
+	})
+}
+
+// undoNewest finds out what an undo would reverse, and asks.
 func (u *ui) undoNewest(d *dotmesh.DotStatus) tea.Cmd {
 	return fetch(u, func(ctx context.Context, s dotmesh.Service) ([]dotmesh.Op, error) {
 		return s.Ops(ctx, dotmesh.OpsRequest{Dot: d.Name, Limit: mostAtOnce})
 	}, func(u *ui, all []dotmesh.Op, err error) tea.Cmd {
-		op := newest(all)
-		switch {
-		case err != nil:
+		if err != nil {
 			u.fault("undo on "+d.Name.String(), err)
 			return nil
-		case op == nil:
-			return u.undoOp(d.Name, 0) // the server says why not
-		case made(op):
-			return u.undoMaking(d, op)
 		}
-		return u.undoOp(d.Name, op.N)
+		if now := u.browse.dot(); u.dialog() != nil || now == nil || now.ID != d.ID {
+			return nil // a dialog out of nowhere would take keys that are for something else
+		}
+		cleanOps(all)
+		op := newest(all)
+		if op == nil {
+			return u.say("nothing is left to undo on " + d.Name.String() + "; 6 shows what was done")
+		}
+		return u.askUndo(d, op)
+	})
+}
+
+// askUndo asks before an operation is undone: that one, whatever is done meanwhile.
+func (u *ui) askUndo(d *dotmesh.DotStatus, op *dotmesh.Op) tea.Cmd {
+	if made(op) {
+		return u.undoMaking(d, op)
+	}
+	n := op.N
+	about := string(op.Verb) + " " + string(op.Name) + ", by " + op.By + ", " + when(op.Time, u.o.Now()) + "."
+	if op.Why != "" {
+		about += " " + op.Why
+	}
+	return u.openForm(&form{
+		heading: "Undo operation " + strconv.FormatUint(n, 10) + " of " + d.Name.String(), do: "Undo",
+		about:   []string{about, "An undo can be undone."},
+		gone:    stillThere(d.ID, d.Name),
+		command: func([]string) []string { return []string{"undo", strconv.FormatUint(n, 10), "--dot", d.Name.String()} },
+		submit:  func([]string) tea.Cmd { return u.undoOp(d.Name, n) },
 	})
 }
 
@@ -88,7 +124,7 @@ func (u *ui) undoMaking(d *dotmesh.DotStatus, op *dotmesh.Op) tea.Cmd {
 	return u.openForm(f)
 }
 
-// undoOp undoes at once: an undo can be undone.
+// undoOp undoes the operation with a number.
 func (u *ui) undoOp(dot dotmesh.DotName, n uint64) tea.Cmd {
 	return u.call("undo on "+dot.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
 		undone, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: dot, N: n, Request: dotmesh.NewUUID()})

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,10 +21,49 @@ func TestZBringsBackNoOtherDot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.keys("z")
+		d.keys("z", "enter")
 		d.sees("another dot is called qa/fixtures by now")
 		if d.dot("qa/fixtures").ID != made.ID {
 			t.Error("that was undone")
+		}
+	})
+}
+
+// TestAnUndoIsOfTheOperationThatItNames: somebody does another one while it asks.
+func TestAnUndoIsOfTheOperationThatItNames(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("qa/fixtures")
+		dot := d.dot("qa/fixtures")
+		d.keys("tab", "tab", "end", "up", "R", "enter", "z")
+		d.sees("reset master, by ")
+		late, err := d.cluster.Commit(d.ctx, dotmesh.CommitRequest{Dot: dot.Name, Message: "late"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.cluster.CreateBranch(d.ctx, dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: dot.Name}, Name: "later"}); err != nil {
+			t.Fatal(err)
+		}
+		d.settle()
+		d.keys("enter")
+		after := d.dot("qa/fixtures")
+		if !slices.ContainsFunc(after.All, func(b dotmesh.BranchStatus) bool { return b.Name == "later" }) {
+			t.Error("what was done last was undone")
+		}
+		if head := after.Branch.Pointer.Head; head == late.ID {
+			t.Error("what it asked about was not undone")
+		}
+	})
+}
+
+// TestAnUndoAsksWhereItWasAskedFor: its operation is read, and the user goes on meanwhile.
+func TestAnUndoAsksWhereItWasAskedFor(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("qa/fixtures")
+		d.send(press("z"))
+		d.send(press("up"))
+		d.settle()
+		if d.u.dialog() != nil {
+			t.Errorf("it asks about another dot than the one under the cursor: %s", d.u.dialog().title())
 		}
 	})
 }
@@ -32,7 +72,7 @@ func TestZBringsBackNoOtherDot(t *testing.T) {
 func TestWhatIsSaidOfAnUndoIsTrue(t *testing.T) {
 	drive(t, 140, 40, nil, func(d *driver) {
 		d.onDot("qa/fixtures")
-		d.keys("tab", "tab", "end", "up", "R", "enter", "z")
+		d.keys("tab", "tab", "end", "up", "R", "enter", "z", "enter")
 		d.sees("undid reset")
 		undone := d.dot("qa/fixtures").Branch.Pointer.Head
 		d.seesNot("z undoes that")

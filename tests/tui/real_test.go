@@ -239,6 +239,8 @@ func (d *day) reset() {
 		d.Errorf("the mounted file holds %q, %v", text, err)
 	}
 	d.ui.press("z")
+	d.ui.sees("─ Undo operation", "reset master, by")
+	d.ui.press("Enter")
 	d.ui.sees("undid reset", "Commits of master 3")
 	if head := d.commits("shop")[0]; head.Message != "second thoughts" {
 		d.Errorf("HEAD is %+v", head)
@@ -290,6 +292,8 @@ func (d *day) remove() {
 		d.Errorf("the server says %v", err)
 	}
 	d.ui.press("z")
+	d.ui.dialog("Undo: bring back 1 dot", "undo --dot beta")
+	d.ui.press("Enter")
 	d.ui.sees("brought back beta", "Dots 4")
 	if d.dot("beta").ID != was {
 		d.Error("another dot came back")
