@@ -53,7 +53,7 @@ func (u *ui) lines() []string {
 	}
 	if u.tooSmall() {
 		return []string{ansi.Truncate("dm needs "+strconv.Itoa(minWidth)+"x"+strconv.Itoa(minRows)+", this is "+
-			strconv.Itoa(u.width)+"x"+strconv.Itoa(u.rows), u.width, "")}
+			strconv.Itoa(u.width)+"x"+strconv.Itoa(u.rows)+"; q leaves", u.width, "")}
 	}
 	lines := append(u.head(), u.shown().lines()...)
 	lines = append(lines, u.foot()...)

@@ -157,7 +157,10 @@ func (u *ui) press(k tea.KeyPressMsg) tea.Cmd {
 	if k.String() == "ctrl+c" {
 		return u.quit()
 	}
-	if u.tooSmall() {
+	if u.tooSmall() { // nothing is seen, but for how to leave
+		if b := u.keys.find(k.String(), anywhere); b != nil && b.name == "quit" {
+			return u.quit()
+		}
 		return nil
 	}
 	if u.toast.bad {

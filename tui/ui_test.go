@@ -278,9 +278,23 @@ func TestEveryFrameFitsEverySize(t *testing.T) {
 	}
 }
 
+// TestATerminalThatIsTooSmallCanBeLeft with the key that leaves, and no other key does anything.
+func TestATerminalThatIsTooSmallCanBeLeft(t *testing.T) {
+	for _, key := range []string{"q", "Q"} {
+		drive(t, 40, 10, func(o *Options) { o.Settings.Keys = map[string][]string{"quit": {key}} }, func(d *driver) {
+			if d.keys("n", "esc"); d.u.dialog() != nil || d.quit {
+				t.Error("another key did something")
+			}
+			if d.keys(key); !d.quit {
+				t.Errorf("%s does not leave", key)
+			}
+		})
+	}
+}
+
 func TestATerminalThatIsTooSmallIsToldWhatIsNeeded(t *testing.T) {
 	drive(t, 59, 14, nil, func(d *driver) {
-		d.sees("dm needs 60x15, this is 59x14")
+		d.sees("dm needs 60x15, this is 59x14; q leaves")
 		d.send(tea.WindowSizeMsg{Width: 80, Height: 24})
 		d.settle()
 		d.sees("Dots")
