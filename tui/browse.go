@@ -493,7 +493,7 @@ func readFiles(ctx context.Context, s dotmesh.Service, r dotmesh.DiffRequest, li
 
 // cleanDetail makes what others wrote harmless. Names follow the grammar already.
 func cleanDetail(d *dotmesh.DotDetail) {
-	d.OwnerName = termsafe.Line(d.OwnerName)
+	d.OwnerName = termsafe.Brief(d.OwnerName)
 	for i := range d.All {
 		b := &d.All[i]
 		cleanWord(&b.Pointer.State.Phase)
@@ -501,20 +501,20 @@ func cleanDetail(d *dotmesh.DotDetail) {
 			cleanWord(&b.Stash.Reason)
 		}
 		for k := range b.Containers {
-			b.Containers[k].Name = termsafe.Line(b.Containers[k].Name)
+			b.Containers[k].Name = termsafe.Brief(b.Containers[k].Name)
 		}
 	}
 }
 
 // cleanWord is for a word of which there are a few, from a server that may know others.
-func cleanWord[T ~string](w *T) { *w = T(termsafe.Line(string(*w))) }
+func cleanWord[T ~string](w *T) { *w = T(termsafe.Brief(string(*w))) }
 
 func cleanCommit(c *dotmesh.Commit) {
 	cleanWord(&c.Kind)
-	c.Author, c.Message = termsafe.Line(c.Author), termsafe.Text(c.Message)
+	c.Author, c.Message = termsafe.Brief(c.Author), termsafe.BriefText(c.Message)
 	for k, v := range c.Metadata {
 		delete(c.Metadata, k)
-		c.Metadata[termsafe.Line(k)] = termsafe.Line(v)
+		c.Metadata[termsafe.Brief(k)] = termsafe.Brief(v)
 	}
 }
 

@@ -59,7 +59,7 @@ func (c *cluster) text() []string {
 	l := c.u.look
 	switch {
 	case c.err != nil:
-		return []string{"", l.fault.Render("  ! " + termsafe.Line(errorText(c.err))), "", "  a makes, joins or upgrades a cluster"}
+		return []string{"", l.fault.Render("  ! " + termsafe.Brief(errorText(c.err))), "", "  a makes, joins or upgrades a cluster"}
 	case !c.known:
 		return []string{"", "  reading …"}
 	}
@@ -82,7 +82,7 @@ func (c *cluster) text() []string {
 	}
 	text = append(text, "", "  "+l.title.Render("Certificates"))
 	for _, cert := range s.Certificates {
-		line := "  " + fit(termsafe.Line(cert.Name), 20, l.cut) + "until " + cert.Expires.Format(time.DateOnly) + "  " + termsafe.Line(cert.Fingerprint)
+		line := "  " + fit(termsafe.Brief(cert.Name), 20, l.cut) + "until " + cert.Expires.Format(time.DateOnly) + "  " + termsafe.Brief(cert.Fingerprint)
 		if cert.Expires.Sub(now) < 30*24*time.Hour {
 			line = l.warn.Render(line + "  ! soon")
 		}
@@ -93,7 +93,7 @@ func (c *cluster) text() []string {
 	}
 	text = append(text, "", "  "+l.title.Render("Tokens with which a node can join"))
 	for _, t := range s.Tokens {
-		line := "  " + short(t.ID) + "  until " + when(t.Expires, now) + "  made by " + termsafe.Line(t.By)
+		line := "  " + short(t.ID) + "  until " + when(t.Expires, now) + "  made by " + termsafe.Brief(t.By)
 		if t.Voter {
 			line += "  for a voter"
 		}
@@ -148,7 +148,7 @@ func (u *ui) revokeToken() tea.Cmd {
 	c := u.screens[atCluster].(*cluster)
 	m := &menu{heading: "Revoke a token", empty: "there is none"}
 	for _, t := range c.status.Tokens {
-		m.all = append(m.all, choice{text: short(t.ID), detail: "until " + when(t.Expires, u.o.Now()) + ", made by " + termsafe.Line(t.By), run: func(u *ui) tea.Cmd {
+		m.all = append(m.all, choice{text: short(t.ID), detail: "until " + when(t.Expires, u.o.Now()) + ", made by " + termsafe.Brief(t.By), run: func(u *ui) tea.Cmd {
 			return u.call("revoke "+short(t.ID), func(ctx context.Context, s dotmesh.Service) (string, error) {
 				return "revoked " + short(t.ID), s.RevokeToken(ctx, t.ID)
 			})

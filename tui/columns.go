@@ -138,7 +138,7 @@ func yesNo(b bool) string {
 func users(all []dotmesh.Container) string {
 	names := make([]string, len(all))
 	for i, c := range all {
-		names[i] = strings.TrimPrefix(termsafe.Line(c.Name), "/")
+		names[i] = strings.TrimPrefix(termsafe.Brief(c.Name), "/")
 	}
 	return strings.Join(names, ",")
 }

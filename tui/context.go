@@ -23,7 +23,7 @@ func (u *ui) switchContext() tea.Cmd {
 		if c.Name == u.o.Where {
 			detail += "  (here)"
 		}
-		m.all = append(m.all, choice{text: termsafe.Line(c.Name), detail: termsafe.Line(detail), run: func(u *ui) tea.Cmd { return u.switchTo(c) }})
+		m.all = append(m.all, choice{text: termsafe.Brief(c.Name), detail: termsafe.Brief(detail), run: func(u *ui) tea.Cmd { return u.switchTo(c) }})
 	}
 	return u.openMenu(m)
 }
@@ -33,7 +33,7 @@ func (u *ui) switchContext() tea.Cmd {
 func (u *ui) switchTo(c Context) tea.Cmd {
 	s, err := c.Connect()
 	if err != nil {
-		u.fault("switch to "+termsafe.Line(c.Name), err)
+		u.fault("switch to "+termsafe.Brief(c.Name), err)
 		return nil
 	}
 	u.o.next = &next{Context: c, service: s}

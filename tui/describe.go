@@ -86,7 +86,7 @@ func (u *ui) showFile(r dotmesh.DiffRequest, f dotmesh.FileChange) tea.Cmd {
 	if r.To == "" && f.Kind != dotmesh.Removed {
 		return u.say("its content is in no commit yet; commit it, and it can be compared")
 	}
-	s := &sheet{heading: termsafe.Line(f.Path), loading: true}
+	s := &sheet{heading: termsafe.Brief(f.Path), loading: true}
 	read := fetch(u, func(ctx context.Context, sv dotmesh.Service) (two twoFiles, err error) {
 		if f.Kind != dotmesh.Added {
 			two.before, err = readFile(ctx, sv, r, r.From, f.Path)
@@ -98,8 +98,8 @@ func (u *ui) showFile(r dotmesh.DiffRequest, f dotmesh.FileChange) tea.Cmd {
 	}, func(u *ui, two twoFiles, err error) tea.Cmd {
 		s.loading = false
 		if err != nil {
-			s.text = wrap(termsafe.Line(errorText(err)), u.width-8)
-			u.fault("read "+termsafe.Line(f.Path), err)
+			s.text = wrap(termsafe.Brief(errorText(err)), u.width-8)
+			u.fault("read "+termsafe.Brief(f.Path), err)
 			return nil
 		}
 		s.text = u.fileDiff(two)
@@ -129,7 +129,7 @@ func (u *ui) fileDiff(two twoFiles) []string {
 		if i < 2 {
 			continue // the names of the states
 		}
-		safe := termsafe.Line(strings.ReplaceAll(line, "\t", "    "))
+		safe := termsafe.Brief(strings.ReplaceAll(line, "\t", "    "))
 		switch line[:min(len(line), 1)] {
 		case "+":
 			safe = u.look.added.Render(safe)

@@ -56,6 +56,14 @@ func (f *field) paste(text string) {
 	f.input.CursorEnd()
 }
 
+// press gives the field a key. A character that one could not see is written out, as in
+// what is pasted.
+func (f *field) press(k tea.KeyPressMsg) (cmd tea.Cmd) {
+	k.Text = termsafe.Line(k.Text)
+	f.input, cmd = f.input.Update(k)
+	return cmd
+}
+
 func (f *field) choose(by int) {
 	at := slices.Index(f.only, f.value())
 	f.input.SetValue(f.only[(at+by+len(f.only))%len(f.only)])
@@ -260,8 +268,7 @@ func (f *form) edit(k tea.KeyPressMsg) tea.Cmd {
 		}
 		return nil
 	}
-	var cmd tea.Cmd
-	field.input, cmd = field.input.Update(k)
+	cmd := field.press(k)
 	f.judge()
 	return cmd
 }
@@ -314,7 +321,7 @@ func (f *form) judge() bool {
 			continue
 		}
 		if err := field.check(field.value()); err != nil {
-			f.problem = termsafe.Line(errorText(err))
+			f.problem = termsafe.Brief(errorText(err))
 			return false
 		}
 	}
@@ -426,8 +433,7 @@ func (m *menu) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
 		}
 		return nil
 	}
-	var cmd tea.Cmd
-	m.typing.input, cmd = m.typing.input.Update(k)
+	cmd := m.typing.press(k)
 	m.search()
 	return cmd
 }

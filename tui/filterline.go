@@ -40,9 +40,7 @@ func (f *filterLine) press(u *ui, k tea.KeyPressMsg) tea.Cmd {
 		u.close(f)
 		return u.moved()
 	}
-	var cmd tea.Cmd
-	f.input.input, cmd = f.input.input.Update(k)
-	return tea.Batch(cmd, f.apply(u))
+	return tea.Batch(f.input.press(k), f.apply(u))
 }
 
 func (f *filterLine) paste(u *ui, text string) tea.Cmd {

@@ -39,7 +39,7 @@ func (u *ui) View() tea.View {
 	u.drawn = u.rev
 	u.view = tea.NewView(strings.Join(u.lines(), "\n"))
 	u.view.AltScreen = true
-	u.view.WindowTitle = "dm " + termsafe.Line(u.o.Where)
+	u.view.WindowTitle = "dm " + termsafe.Brief(u.o.Where)
 	if u.mouse {
 		u.view.MouseMode = tea.MouseModeCellMotion
 	}
@@ -72,7 +72,7 @@ func (u *ui) head() []string {
 			alive++
 		}
 	}
-	about := " dm  " + termsafe.Line(u.o.Where)
+	about := " dm  " + termsafe.Brief(u.o.Where)
 	if p.Version.Version != "" {
 		about += "  " + p.Version.Version
 	}
@@ -134,7 +134,7 @@ func (u *ui) foot() []string {
 func (u *ui) status() string {
 	switch {
 	case u.pic.State == feed.Lost && u.toast.text == "":
-		return u.look.fault.Render(" ! the server does not answer; it is asked again and again, and q leaves. ") + termsafe.Line(errorText(u.pic.Err))
+		return u.look.fault.Render(" ! the server does not answer; it is asked again and again, and q leaves. ") + termsafe.Brief(errorText(u.pic.Err))
 	case u.toast.bad:
 		return u.look.fault.Render(" ! " + u.toast.text)
 	case u.toast.text != "":

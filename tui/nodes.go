@@ -129,8 +129,8 @@ func (n *nodes) lines() []string {
 func (u *ui) nodeCells(s *dotmesh.NodeStatus, cells []table.Cell) {
 	cells[0] = table.Cell{Text: string(s.Name)}
 	cells[1] = table.Cell{Text: nodeState(s), Style: u.look.pen.good}
-	cells[6] = table.Cell{Text: termsafe.Line(s.Version)}
-	cells[7] = table.Cell{Text: termsafe.Line(s.Node.Pool), Style: u.look.pen.dim}
+	cells[6] = table.Cell{Text: termsafe.Brief(s.Version)}
+	cells[7] = table.Cell{Text: termsafe.Brief(s.Node.Pool), Style: u.look.pen.dim}
 	if !s.Alive {
 		cells[1].Style = u.look.pen.fault
 		if !s.AsOf.IsZero() {
@@ -206,14 +206,14 @@ func (n *nodes) describe() tea.Cmd {
 	text := []string{
 		"node      " + string(s.Name) + "  " + string(s.ID),
 		"state     " + nodeState(s),
-		"pool      " + termsafe.Line(s.Node.Pool) + "  " + size(s.Pool.Size-s.Pool.Free) + " of " + size(s.Pool.Size) + " used, " + size(s.Pool.Reserve) + " in reserve",
+		"pool      " + termsafe.Brief(s.Node.Pool) + "  " + size(s.Pool.Size-s.Pool.Free) + " of " + size(s.Pool.Size) + " used, " + size(s.Pool.Reserve) + " in reserve",
 		"masters   " + plural(s.Masters, "branch", "branches"),
 		"lag       " + lag(s.Missing, s.Behind),
-		"version   " + termsafe.Line(s.Version),
+		"version   " + termsafe.Brief(s.Version),
 		"heard of  " + when(s.AsOf, u.o.Now()),
 	}
 	for _, a := range s.Addresses {
-		text = append(text, "address   "+termsafe.Line(a))
+		text = append(text, "address   "+termsafe.Brief(a))
 	}
 	return u.ask(&sheet{heading: string(s.Name), text: text})
 }

@@ -119,7 +119,7 @@ func cleanOps(all []dotmesh.Op) {
 	for i := range all {
 		op := &all[i]
 		cleanWord(&op.Verb)
-		op.By, op.Why = termsafe.Line(op.By), termsafe.Line(op.Why)
+		op.By, op.Why = termsafe.Brief(op.By), termsafe.Brief(op.Why)
 	}
 }
 

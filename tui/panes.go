@@ -44,7 +44,7 @@ func beside(left, right []string, edge string) []string {
 func (b *browse) blank() []string {
 	text := []string{"", "  asking the server …"}
 	if b.u.pic.State == feed.Lost && len(b.u.pic.Dots) == 0 && b.u.pic.Err != nil {
-		text = []string{"", "  " + termsafe.Line(errorText(b.u.pic.Err))}
+		text = []string{"", "  " + termsafe.Brief(errorText(b.u.pic.Err))}
 	} else if b.u.pic.State != feed.Connecting {
 		text = []string{"", "  There are no dots yet.", "", "  n makes one; so does: dm init NAME"}
 	}
@@ -248,7 +248,7 @@ func orAll(replicas string) string {
 	if replicas == "" {
 		return "all"
 	}
-	return termsafe.Line(replicas)
+	return termsafe.Brief(replicas)
 }
 
 func rpo(d *dotmesh.DotStatus) string {
@@ -367,7 +367,7 @@ func heldBy(at *dotmesh.BranchStatus, id dotmesh.CommitID) string {
 func (u *ui) diffstatLines(d diffstat, first bool) []string {
 	switch {
 	case d.err != nil:
-		return []string{u.look.fault.Render("  ! " + termsafe.Line(errorText(d.err)))}
+		return []string{u.look.fault.Render("  ! " + termsafe.Brief(errorText(d.err)))}
 	case first:
 		return []string{"   " + u.look.dim.Render("the dot begins here")}
 	case len(d.files) == 0:
@@ -397,7 +397,7 @@ func (u *ui) fileLine(f *dotmesh.FileChange) string {
 	case dotmesh.Removed:
 		sign, style = "-", u.look.removed
 	}
-	return "   " + style.Render(sign) + " " + fit(size(f.Size), 6, "") + " " + termsafe.Line(f.Path)
+	return "   " + style.Render(sign) + " " + fit(size(f.Size), 6, "") + " " + termsafe.Brief(f.Path)
 }
 
 // crumbs implements screen.

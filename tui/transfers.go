@@ -72,12 +72,12 @@ func transferField(t *dotmesh.Transfer, field string) string {
 
 // route is what goes where.
 func route(t *dotmesh.Transfer) string {
-	return string(t.Kind) + " " + t.Dot.String() + "@" + string(t.Branch) + " " + termsafe.Line(t.From) + ">" + termsafe.Line(t.To)
+	return string(t.Kind) + " " + t.Dot.String() + "@" + string(t.Branch) + " " + termsafe.Brief(t.From) + ">" + termsafe.Brief(t.To)
 }
 
 // brief is a transfer in a few words, for the line about jobs.
 func brief(t *dotmesh.Transfer) string {
-	text := string(t.Kind) + " " + string(t.Dot.Name) + " " + termsafe.Line(t.From) + ">" + termsafe.Line(t.To)
+	text := string(t.Kind) + " " + string(t.Dot.Name) + " " + termsafe.Brief(t.From) + ">" + termsafe.Brief(t.To)
 	switch {
 	case t.State == dotmesh.TransferWaiting:
 		return text + " waits"
@@ -165,7 +165,7 @@ func (u *ui) why(t *dotmesh.Transfer) string {
 		parts = append(parts, "again at "+when(t.Retry, u.o.Now()))
 	}
 	if t.Reason != "" {
-		parts = append(parts, termsafe.Line(t.Reason))
+		parts = append(parts, termsafe.Brief(t.Reason))
 	}
 	return strings.Join(parts, " ")
 }

@@ -74,7 +74,7 @@ func (w *wizard) lines(u *ui, width, height int) []string {
 	}
 	if w.err != nil {
 		lines = append(lines, "")
-		for _, line := range wrap("! "+termsafe.Line(errorText(w.err)), width) {
+		for _, line := range wrap("! "+termsafe.Brief(errorText(w.err)), width) {
 			lines = append(lines, u.look.fault.Render(line))
 		}
 	}
@@ -102,9 +102,9 @@ func (w *wizard) stepLine(u *ui, i int, s dotmesh.Step, width int) string {
 	if s.Destroys {
 		text += u.look.warn.Render("! ")
 	}
-	text += termsafe.Line(s.Text)
+	text += termsafe.Brief(s.Text)
 	if last := w.texts[s.ID]; last != "" {
-		text += u.look.dim.Render("  " + termsafe.Line(last))
+		text += u.look.dim.Render("  " + termsafe.Brief(last))
 	}
 	return fit(text, width, u.look.cut)
 }

@@ -47,7 +47,7 @@ func (u *ui) call(what string, do func(ctx context.Context, s dotmesh.Service) (
 
 // begin runs something in the background that is named on the last line but one meanwhile.
 func (u *ui) begin(what string, do func(ctx context.Context, s dotmesh.Service) done) tea.Cmd {
-	w := &work{termsafe.Line(what)}
+	w := &work{termsafe.Brief(what)}
 	u.working = append(u.working, w)
 	ctx, s := u.ctx, u.service()
 	return caught(func() tea.Msg {
@@ -131,7 +131,7 @@ func (u *ui) say(text string) tea.Cmd {
 	if text == "" {
 		return nil
 	}
-	u.toast = toast{text: termsafe.Line(text), n: u.rev}
+	u.toast = toast{text: termsafe.Brief(text), n: u.rev}
 	t := u.toast
 	return tea.Tick(toastFor, func(time.Time) tea.Msg { return toastOver{t} })
 }
@@ -156,7 +156,7 @@ func (u *ui) fault(what string, err error) {
 		return
 	}
 	u.failures++
-	f := fault{n: u.failures, at: u.o.Now(), what: what, text: termsafe.Line(errorText(err)), kind: dotmesh.KindOf(err)}
+	f := fault{n: u.failures, at: u.o.Now(), what: what, text: termsafe.Brief(errorText(err)), kind: dotmesh.KindOf(err)}
 	u.faults = append(u.faults, f)
 	if len(u.faults) > maxFaults {
 		u.faults = slices.Delete(u.faults, 0, len(u.faults)-maxFaults)
@@ -180,7 +180,7 @@ func (u *ui) unread(what string, err error) {
 		return
 	}
 	if n := len(u.faults); n > 0 {
-		if last := &u.faults[n-1]; last.text == termsafe.Line(errorText(err)) && u.o.Now().Sub(last.at) < sameFault {
+		if last := &u.faults[n-1]; last.text == termsafe.Brief(errorText(err)) && u.o.Now().Sub(last.at) < sameFault {
 			return
 		}
 	}

@@ -26,6 +26,40 @@ func Line(s string) string { return escape(s, false) }
 // Text is Line for text of several lines: newlines stay.
 func Text(s string) string { return escape(s, true) }
 
+// Most is how many bytes of a text somebody reads who only looks around.
+const Most = 4 << 10
+
+// Brief is Line for text that a screen shows: of more than [Most] bytes it is the beginning,
+// with an ellipsis.
+func Brief(s string) string { return brief(s, false) }
+
+// BriefText is Brief for text of several lines.
+func BriefText(s string) string { return brief(s, true) }
+
+// brief cuts before it escapes, since what a megabyte becomes is thrown away, and after it.
+func brief(s string, newlines bool) string {
+	const ellipsis = "…"
+	head := cut(s, Most)
+	text := escape(head, newlines)
+	if len(head) == len(s) && len(text) <= Most {
+		return text
+	}
+	return cut(text, Most-len(ellipsis)) + ellipsis
+}
+
+// cut returns at most so many bytes of s, and no half of a character.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for n := most; n > most-utf8.UTFMax; n-- {
+		if utf8.RuneStart(s[n]) {
+			return s[:n]
+		}
+	}
+	return s[:most]
+}
+
 func escape(s string, newlines bool) string {
 	clean := cleanPrefix(s, newlines)
 	if clean == len(s) {

@@ -58,6 +58,31 @@ func TestALineOfAMegabyte(t *testing.T) {
 	}
 }
 
+func TestBrief(t *testing.T) {
+	full := strings.Repeat("x", termsafe.Most)
+	for name, test := range map[string]struct{ in, want string }{
+		"short":                   {"a\tb", `a\x09b`},
+		"as long as may be":       {full, full},
+		"longer":                  {full + "y", full[3:] + "…"},
+		"longer when it is shown": {full[1:] + "\x1b", full[3:] + "…"},
+		"cut in a character":      {strings.Repeat("é", termsafe.Most), strings.Repeat("é", termsafe.Most/2-2) + "…"},
+		"what is no UTF-8":        {strings.Repeat("\x80", termsafe.Most+1), strings.Repeat(`\x80`, termsafe.Most/4-1) + `\…`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := termsafe.Brief(test.in)
+			if got != test.want || len(got) > termsafe.Most {
+				t.Errorf("got %d bytes that end in %q, want %d in %q", len(got), got[max(0, len(got)-8):], len(test.want), test.want[max(0, len(test.want)-8):])
+			}
+			if again := termsafe.Brief(got); again != got {
+				t.Error("it is cut again")
+			}
+		})
+	}
+	if got := termsafe.BriefText("a\n\x1b"); got != "a\n\\x1b" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWriterPassesOnErrors(t *testing.T) {
 	w := termsafe.NewWriter(broken{})
 	if n, err := w.Write([]byte("x")); n != 0 || !errors.Is(err, errBroken) {

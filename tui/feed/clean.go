@@ -11,16 +11,16 @@ import (
 
 func clean(texts ...*string) {
 	for _, s := range texts {
-		if !isPlain(*s) {
-			*s = termsafe.Line(*s)
+		if !isHarmless(*s) {
+			*s = termsafe.Brief(*s)
 		}
 	}
 }
 
 // cleanWord is clean for a word of which there are a few, from a server that may know others.
 func cleanWord[T ~string](w *T) {
-	if !isPlain(string(*w)) {
-		*w = T(termsafe.Line(string(*w)))
+	if !isHarmless(string(*w)) {
+		*w = T(termsafe.Brief(string(*w)))
 	}
 }
 
@@ -46,8 +46,11 @@ func shareWord[T ~string](w words, text *T) {
 	*text = T(known)
 }
 
-// isPlain reports whether s is printable ASCII only, which most texts are.
-func isPlain(s string) bool {
+// isHarmless reports whether s is printable ASCII only, and not too much of it, as most texts are.
+func isHarmless(s string) bool {
+	if len(s) > termsafe.Most {
+		return false
+	}
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
@@ -66,7 +69,7 @@ func cleanUser(u *dotmesh.User) {
 func cleanMap(m map[string]string) map[string]string {
 	all := make(map[string]string, len(m))
 	for k, v := range m {
-		all[termsafe.Line(k)] = termsafe.Line(v)
+		all[termsafe.Brief(k)] = termsafe.Brief(v)
 	}
 	return all
 }
@@ -123,5 +126,5 @@ func harmless(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &dotmesh.Error{Op: "feed", Kind: dotmesh.KindOf(err), Text: termsafe.Line(dotmesh.Text(err))}
+	return &dotmesh.Error{Op: "feed", Kind: dotmesh.KindOf(err), Text: termsafe.Brief(dotmesh.Text(err))}
 }
