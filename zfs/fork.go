@@ -51,13 +51,17 @@ func (s *Store) Fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Or
 
 // forkUnheardOf makes a line of which nothing is known, as most are that are forked, without
 // a look at whether it is there: then ZFS makes none. It reports whether it made the line;
-// if not, a look tells why.
+// if that or its origin may be there or not, a look tells.
 func (s *Store) forkUnheardOf(ctx context.Context, line dotmesh.LineID, origin dotmesh.Origin) (made bool, err error) {
 	r, err := s.record(line)
 	if err != nil || r != (record{}) || s.incoming.free(line) != nil {
 		return false, err
 	}
-	return s.fork(ctx, line, origin) == nil, nil
+	err = s.fork(ctx, line, origin)
+	if errors.Is(err, exists) || errors.Is(err, dotmesh.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (s *Store) fork(ctx context.Context, line dotmesh.LineID, origin dotmesh.Origin) error {
