@@ -12,6 +12,9 @@ import (
 // storePoints begins the failpoints of the store that is tested.
 const storePoints = "btrfs."
 
+// servers is how many of them run at once.
+const servers = 2
+
 // here reports whether a fault is tested on this kind of store: all are.
 func here(fault) bool { return true }
 

@@ -13,9 +13,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// servers is how many of them run at once.
-const servers = 2
-
 func TestFaults(t *testing.T) {
 	b := newBench(t)
 	t.Run("a node", func(t *testing.T) {

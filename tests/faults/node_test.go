@@ -108,7 +108,8 @@ func (n *node) launch() {
 	n.words = map[dotmesh.CommitID]string{}
 }
 
-// start starts the server and returns when it is ready.
+// start starts the server and returns when it is ready and has heard from its registry: one
+// that has not answers from memory, and changes nothing yet.
 func (n *node) start() {
 	n.Helper()
 	n.launch()
@@ -116,7 +117,7 @@ func (n *node) start() {
 		if !n.Running() {
 			n.Fatal("the server ended instead of starting")
 		}
-		return n.ready()
+		return n.said("msg=ready ") && n.ready()
 	})
 }
 

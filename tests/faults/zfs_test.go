@@ -18,6 +18,10 @@ const storePoints = "zfs."
 // poolSize is what a zpool needs: ZFS keeps 128 MiB for itself.
 const poolSize = 512 << 20
 
+// servers is how many of them run at once. On an emulated processor two keep each other's
+// etcd from answering in time.
+const servers = 1
+
 // here reports whether a fault is tested on this kind of store: those in which the server is
 // killed, since what becomes of it then is the store's doing, too. What etcd's faults and
 // refusals come to does not hang on the store, and takes long on an emulated processor.
