@@ -7,16 +7,26 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// zfsMutants are bugs in how ZFS receives and sends commits. by is the test that must fail:
-// all of the suite would take an hour for each on an emulated processor.
-var zfsMutants = []struct {
+// zfsMutant is a mutant, and the test that must fail: all of the suite would take an hour for
+// each on an emulated processor.
+type zfsMutant struct {
 	mutant
 	by string
-}{
+}
+
+// healthy is no bug. Its test must pass: where no pool can be made every test fails.
+var healthy = zfsMutant{
+	mutant{"no bug", "zfs/receive.go", "package zfs\n", "package zfs\n"},
+	"TestStreams/an id that is there with other content is refused",
+}
+
+// zfsMutants are bugs in how ZFS receives and sends commits.
+var zfsMutants = []zfsMutant{
 	{mutant{
 		"the last bytes of a body are fed before its digest is known", "zfs/receive.go",
 		`		if err != nil {
@@ -60,14 +70,14 @@ var zfsMutants = []struct {
 		"what a stranger sends is not looked at", "zfs/receive.go",
 		`		if err := judge(ctx, s.at(r)); err != nil {`,
 		`		if err := judge(ctx, s.at(r)); err != nil && f == nil {`,
-	}, "TestStreams/a stranger sends files, directories and links only"},
+	}, "TestStreams/a stranger sends files, directories and links only/setuid"},
 	{mutant{
 		"the log of a line that was mounted before a crash is not replayed", "zfs/mount.go",
 		`	if err != nil || !r.Mounted {
 		return err
 	}
 	if here`,
-		`	if err != nil || r.Mounted {
+		`	if err != nil || !r.Mounted || !r.Doomed {
 		return err
 	}
 	if here`,
@@ -86,7 +96,8 @@ func TestEachMutantOnZFSIsCaught(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	var parts strings.Builder // as tests/zfs/suite wants them
-	for i, m := range zfsMutants {
+	all := append(slices.Clone(zfsMutants), healthy)
+	for i, m := range all {
 		tests := filepath.Join(dir, fmt.Sprint("tests-", i))
 		m.build(t, tests)
 		fmt.Fprintf(&parts, "mutant %s %s -test.run=%s\n", dir, tests, pattern(m.by))
@@ -96,16 +107,19 @@ func TestEachMutantOnZFSIsCaught(t *testing.T) {
 		t.Fatal(err)
 	}
 	guest, err := exec.CommandContext(t.Context(), filepath.Join(top, "tests/zfs/run"), "-t", "3600",
-		filepath.Join(filepath.Dir(filepath.Dir(cache)), "tests/zfs/suite"), list, "-test.failfast", "-test.timeout="+suiteTime.String()).CombinedOutput()
-	for i, m := range zfsMutants {
+		filepath.Join(filepath.Dir(filepath.Dir(cache)), "tests/zfs/suite"), list, "-test.v", "-test.failfast", "-test.timeout="+suiteTime.String()).CombinedOutput()
+	for i, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			said, readErr := os.ReadFile(fmt.Sprint(list, ".", i+1))
 			if readErr != nil {
 				t.Fatalf("the guest ended with %v: %s", err, guest)
 			}
-			failure := "--- FAIL: " + rewritten(m.by) + " "
-			if !strings.Contains(string(said), failure) || strings.Contains(string(said), "panic:") {
-				t.Errorf("no check failed:\n%s", said)
+			want := "--- FAIL: "
+			if m.mutant == healthy.mutant {
+				want = "--- PASS: "
+			}
+			if !strings.Contains(string(said), want+rewritten(m.by)+" ") || strings.Contains(string(said), "panic:") {
+				t.Errorf("want %s%s:\n%s", want, m.by, said)
 			}
 		})
 	}
