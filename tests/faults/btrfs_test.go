@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"strings"
+	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/btrfs"
@@ -14,6 +15,9 @@ const storePoints = "btrfs."
 
 // servers is how many of them run at once.
 const servers = 2
+
+// patience is how long anything is waited for that should happen by itself.
+const patience = 2 * time.Minute
 
 // here reports whether a fault is tested on this kind of store: all are.
 func here(fault) bool { return true }

@@ -19,9 +19,6 @@ import (
 	"dotmesh.io/dotmesh/tests/daemon"
 )
 
-// patience is how long anything is waited for that should happen by itself.
-const patience = 2 * time.Minute
-
 // node is a dotmesh-server that is started, killed and started again in one place.
 type node struct {
 	*testing.T

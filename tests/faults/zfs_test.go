@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/zfs"
@@ -21,6 +22,10 @@ const poolSize = 512 << 20
 // servers is how many of them run at once. On an emulated processor two keep each other's
 // etcd from answering in time.
 const servers = 1
+
+// patience is how long anything is waited for that should happen by itself. There a server
+// may take two minutes to start while the host does something else.
+const patience = 15 * time.Minute
 
 // here reports whether a fault is tested on this kind of store: those in which the server is
 // killed, since what becomes of it then is the store's doing, too. What etcd's faults and
