@@ -13,7 +13,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/mounts"
@@ -275,6 +278,9 @@ func runChild(config string) error {
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
 	}
+	if err := letGo(); err != nil {
+		return err
+	}
 	s, err := zfs.Open(context.Background(), c.Config)
 	if err != nil {
 		return err
@@ -300,6 +306,18 @@ func runChild(config string) error {
 			return err
 		}
 	}
+}
+
+// letGo unmounts what other tests have mounted just now: the child has a copy of each mount,
+// which would keep their lines and pools in use.
+func letGo() error {
+	all, err := mounts.List("/")
+	for _, e := range slices.Backward(all) {
+		if e.FSType == "zfs" {
+			err = errors.Join(err, unix.Unmount(e.Target, 0))
+		}
+	}
+	return err
 }
 
 func answer(err error) string {
