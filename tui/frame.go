@@ -89,6 +89,17 @@ func (u *ui) head() []string {
 
 // state says how fresh the picture is. It names a time and no age, so that it stands still.
 func (u *ui) state() string {
+	if u.still.IsZero() {
+		return u.freshness()
+	}
+	text := u.look.warn.Inherit(u.look.bar).Render("FROZEN, as of " + when(u.still, u.o.Now()))
+	if u.pic.State == feed.Live {
+		return text
+	}
+	return text + u.look.bar.Render("  ") + u.freshness()
+}
+
+func (u *ui) freshness() string {
 	switch u.pic.State {
 	case feed.Live:
 		return u.look.good.Inherit(u.look.bar).Render("LIVE")

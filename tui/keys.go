@@ -69,6 +69,8 @@ func bindings() []binding {
 		{"earlier", []string{"["}, anywhere, looks, "", "the place before", (*ui).earlier},
 		{"later", []string{"]"}, anywhere, looks, "", "the place after", (*ui).later},
 
+		{"freeze", []string{"f"}, anywhere &^ inEvents &^ inFaults &^ inForms, looks, "", "let what is seen stand still, or go on", (*ui).freeze},
+
 		{"down", []string{"down", "j"}, anywhere, looks, "", "down", move(1)},
 		{"up", []string{"up", "k"}, anywhere, looks, "", "up", move(-1)},
 		{"half-down", []string{"ctrl+d", "pgdown"}, anywhere, looks, "", "half a page down", page(0.5)},

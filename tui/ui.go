@@ -33,6 +33,9 @@ type ui struct {
 	rows  int
 
 	pic      *feed.Picture
+	seen     uint64        // the Rev of the last picture that came
+	still    time.Time     // since when what is seen stands still; zero: it does not
+	held     *feed.Picture // the last one that came since; nil: none
 	screens  [len(screenNames)]screen
 	at       screenID
 	trail    []screenID // the places before
@@ -79,7 +82,7 @@ func (u *ui) Init() tea.Cmd { return u.awaitPicture() }
 type pictureMsg struct{ *feed.Picture }
 
 func (u *ui) awaitPicture() tea.Cmd {
-	f, ctx, seen := u.feed, u.ctx, u.pic.Rev
+	f, ctx, seen := u.feed, u.ctx, u.seen
 	return func() tea.Msg {
 		p, err := f.Next(ctx, seen)
 		if err != nil {
@@ -127,8 +130,20 @@ func (u *ui) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // still wanted.
 type answer interface{ into(u *ui) tea.Cmd }
 
-// take shows a new picture of the cluster.
+// take shows a new picture of the cluster. While it stands still, all that is seen of it is
+// whether the server is there, and what happens among the events.
 func (u *ui) take(p *feed.Picture) tea.Cmd {
+	u.seen = p.Rev
+	if !u.still.IsZero() {
+		u.held = p
+		u.screens[atEvents].take(p)
+		if p.State == u.pic.State {
+			return nil
+		}
+		old := *u.pic
+		old.State, old.Err, old.AsOf = p.State, p.Err, p.AsOf
+		p = &old
+	}
 	lost := u.pic.State == feed.Live && p.State == feed.Lost
 	back := u.pic.State == feed.Lost && p.State == feed.Live
 	u.pic = p
@@ -210,7 +225,30 @@ func (u *ui) dialog() dialog {
 // ask opens a dialog on top of what is there.
 func (u *ui) ask(d dialog) tea.Cmd {
 	u.dialogs = append(u.dialogs, d)
+	switch d.(type) {
+	case *form, *wizard: // nothing is done to what is not so any more
+		return u.goOn()
+	}
 	return nil
+}
+
+// freeze lets what is seen stand still, or go on.
+func (u *ui) freeze() tea.Cmd {
+	if !u.still.IsZero() {
+		return u.goOn()
+	}
+	u.still = u.o.Now()
+	return nil
+}
+
+// goOn shows what has changed while it stood still.
+func (u *ui) goOn() tea.Cmd {
+	p := u.held
+	u.still, u.held = time.Time{}, nil
+	if p == nil {
+		return nil
+	}
+	return u.take(p)
 }
 
 // close takes a dialog away, wherever it lies.
@@ -281,7 +319,7 @@ func (u *ui) quit() tea.Cmd {
 func (u *ui) refresh() tea.Cmd {
 	u.feed.Refresh()
 	u.lastKey = time.Time{} // and sort anew
-	return tea.Batch(u.shown().enter(), u.say("listing anew"))
+	return tea.Batch(u.goOn(), u.shown().enter(), u.say("listing anew"))
 }
 
 func (u *ui) top() tea.Cmd    { u.shown().top(); return u.moved() }

@@ -278,6 +278,38 @@ func TestEveryFrameFitsEverySize(t *testing.T) {
 	}
 }
 
+// TestWhatIsFrozenStandsStill until the key is pressed again, or something is to be done.
+func TestWhatIsFrozenStandsStill(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		create := func(name dotmesh.Name) {
+			t.Helper()
+			if _, err := d.cluster.CreateDot(d.ctx, dotmesh.CreateDot{Dot: dotmesh.DotName{Namespace: "admin", Name: name}}); err != nil {
+				t.Fatal(err)
+			}
+			d.settle()
+		}
+		since := when(d.u.o.Now(), d.u.o.Now())
+		d.send(press("f"))
+		before := d.frame()
+		d.sees("FROZEN, as of " + since)
+		create("aaa")
+		if after := d.frame(); after != before {
+			t.Errorf("it has changed:\n%s", after)
+		}
+		d.keys("4")
+		d.sees("aaa was made")
+		d.keys("1", "f")
+		d.sees("aaa", "LIVE")
+		d.seesNot("FROZEN")
+		d.keys("f")
+		create("aab")
+		d.seesNot("aab")
+		d.keys("c") // of what it is now
+		d.sees("aab")
+		d.seesNot("FROZEN")
+	})
+}
+
 // TestATerminalThatIsTooSmallCanBeLeft with the key that leaves, and no other key does anything.
 func TestATerminalThatIsTooSmallCanBeLeft(t *testing.T) {
 	for _, key := range []string{"q", "Q"} {
