@@ -117,16 +117,15 @@ func stashText(o *branchOptions, stashes []dotmesh.BranchStatus) error {
 		o.IO.say("No stashes.")
 		return nil
 	}
-	table := newTable(o.IO.Out)
-	row(table, "STASH", "REASON", "SERVER", "COMMITS", "MADE", "KEPT UNTIL")
+	table := newTable("STASH", "REASON", "SERVER", "COMMITS", "MADE", "KEPT UNTIL")
 	for _, b := range stashes {
 		expires := "deleted"
 		if !b.Stash.Expires.IsZero() {
 			expires = stamp(b.Stash.Expires)
 		}
-		row(table, string(b.Name), string(b.Stash.Reason), masterOf(&b), count(b.Pointer.Count), stamp(b.Stash.At), expires)
+		table.row(string(b.Name), string(b.Stash.Reason), masterOf(&b), count(b.Pointer.Count), stamp(b.Stash.At), expires)
 	}
-	return table.Flush()
+	return table.write(o.IO.Out)
 }
 
 func runBranchCreate(ctx context.Context, o *branchOptions) error {

@@ -112,12 +112,11 @@ func (e *env) printCertificates(all []dotmesh.Certificate) error {
 		return nil
 	}
 	e.IO.Out.WriteString("\n")
-	table := newTable(e.IO.Out)
-	row(table, "CERTIFICATE", "GOOD UNTIL", "SHA-256")
+	table := newTable("CERTIFICATE", "GOOD UNTIL", "SHA-256")
 	for _, c := range all {
-		row(table, c.Name, stamp(c.Expires), c.Fingerprint)
+		table.row(c.Name, stamp(c.Expires), c.Fingerprint)
 	}
-	return table.Flush()
+	return table.write(e.IO.Out)
 }
 
 func (e *env) printTokens(all []dotmesh.Token) error {
@@ -125,24 +124,22 @@ func (e *env) printTokens(all []dotmesh.Token) error {
 		return nil
 	}
 	e.IO.Out.WriteString("\n")
-	table := newTable(e.IO.Out)
-	row(table, "TOKEN", "MADE BY", "GOOD UNTIL", "FOR")
+	table := newTable("TOKEN", "MADE BY", "GOOD UNTIL", "FOR")
 	for i := range all {
 		t := &all[i]
-		row(table, t.ID.String(), t.By, stamp(t.Expires), tokenFor(t))
+		table.row(t.ID.String(), t.By, stamp(t.Expires), tokenFor(t))
 	}
-	return table.Flush()
+	return table.write(e.IO.Out)
 }
 
 func writeNodes(e *env, nodes []dotmesh.NodeStatus) error {
-	table := newTable(e.IO.Out)
-	row(table, "  NODE", "ID", "STATE", "MASTERS", "BEHIND", "VERSION", "SIZE", "FREE", "POOL")
+	table := newTable("  NODE", "ID", "STATE", "MASTERS", "BEHIND", "VERSION", "SIZE", "FREE", "POOL")
 	for i := range nodes {
 		n := &nodes[i]
-		row(table, star(n.Self)+string(n.Name), string(n.ID), nodeState(n), strconv.Itoa(n.Masters), lag(n.Missing, n.Behind), n.Version,
+		table.row(star(n.Self)+string(n.Name), string(n.ID), nodeState(n), strconv.Itoa(n.Masters), lag(n.Missing, n.Behind), n.Version,
 			size(n.Pool.Size), size(n.Pool.Free), n.Node.Pool)
 	}
-	return table.Flush()
+	return table.write(e.IO.Out)
 }
 
 // nodeState says whether a node is in reach, and what it is beside that.

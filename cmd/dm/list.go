@@ -5,7 +5,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -83,31 +82,22 @@ func listText(o *listOptions, dots []dotmesh.DotStatus) error {
 	out := o.IO.Out
 	out.WriteString("Current remote: " + termsafe.Line(server.title()) +
 		" (use 'dm remote -v' to list and 'dm remote switch' to switch)\n\n")
-	table := newTable(out)
-	line := make([]byte, 0, 256)
-	line = append(line, "  DOT\tBRANCH\tSERVER\tCONTAINERS\tSIZE\tCOMMITS\tDIRTY\n"...)
+	table := newTable("  DOT", "BRANCH", "SERVER", "CONTAINERS", "SIZE", "COMMITS", "DIRTY")
 	for i := range dots {
-		table.Write(line)
-		line = appendDot(line[:0], &dots[i], dots[i].Name == current)
+		addDot(table, &dots[i], dots[i].Name == current)
 	}
-	table.Write(line)
-	return table.Flush()
+	return table.write(out)
 }
 
-// newTable aligns columns as dm list always has.
-func newTable(out *bufio.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(out, 3, 8, 2, ' ', 0)
-}
-
-func appendDot(line []byte, d *dotmesh.DotStatus, current bool) []byte {
-	line = append(line, star(current)...)
-	line = append(append(line, d.Name.String()...), '\t')
-	line = append(append(line, d.Branch.Name...), '\t')
-	line = append(append(line, masterOf(&d.Branch)...), '\t')
-	line = append(append(line, containerNames(d.Branch.Containers)...), '\t')
-	line = append(appendSize(line, d.Branch.Size), '\t')
-	line = append(strconv.AppendUint(line, d.Branch.Pointer.Count, 10), '\t')
-	return append(append(line, dirtySize(d.Branch.Dirty)...), '\n')
+// addDot is table.row without a string for each cell. Names hold nothing that a terminal obeys.
+func addDot(t *table, d *dotmesh.DotStatus, current bool) {
+	t.cell(append(append(t.text, star(current)...), d.Name.String()...))
+	t.cell(append(t.text, d.Branch.Name...))
+	t.cell(append(t.text, masterOf(&d.Branch)...))
+	t.cell(append(t.text, containerNames(d.Branch.Containers)...))
+	t.cell(appendSize(t.text, d.Branch.Size))
+	t.cell(strconv.AppendUint(t.text, d.Branch.Pointer.Count, 10))
+	t.cell(appendDirty(t.text, d.Branch.Dirty))
 }
 
 // star marks the current one of a list.

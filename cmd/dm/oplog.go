@@ -90,18 +90,17 @@ func fetchOps(ctx context.Context, s dotmesh.Service, dot dotmesh.DotName, limit
 }
 
 func (o *opLogOptions) printOps(ops []dotmesh.Op) error {
-	table := newTable(o.IO.Out)
-	row(table, "N", "TIME", "BY", "WHAT", "BRANCH", "FROM", "TO", "WHY")
+	table := newTable("N", "TIME", "BY", "WHAT", "BRANCH", "FROM", "TO", "WHY")
 	for i := range ops {
 		op := &ops[i]
 		what := string(op.Verb)
 		if op.Undoes != 0 {
 			what += " " + count(op.Undoes)
 		}
-		row(table, count(op.N), stamp(op.Time), orDash(op.By), what, orDash(string(op.Name)),
+		table.row(count(op.N), stamp(op.Time), orDash(op.By), what, orDash(string(op.Name)),
 			orDash(short(op.Old.Commit)), orDash(short(op.New.Commit)), op.Why)
 	}
-	return table.Flush()
+	return table.write(o.IO.Out)
 }
 
 // short is the beginning of an id that dm accepts for all of it.

@@ -267,11 +267,13 @@ func size(bytes int64) string { return string(appendSize(nil, bytes)) }
 const unknownFigure = "?"
 
 // dirtySize is a branch's dirty bytes for people.
-func dirtySize(b dotmesh.Bytes) string {
+func dirtySize(b dotmesh.Bytes) string { return string(appendDirty(nil, b)) }
+
+func appendDirty(out []byte, b dotmesh.Bytes) []byte {
 	if b.AsOf.IsZero() {
-		return unknownFigure
+		return append(out, unknownFigure...)
 	}
-	return size(b.Bytes)
+	return appendSize(out, b.Bytes)
 }
 
 // dirtyBytes is the same for scripts.
@@ -329,14 +331,6 @@ func plural(n int, one, many string) string {
 		return "1 " + one
 	}
 	return strconv.Itoa(n) + " " + many
-}
-
-// row writes a line of a table. No cell can hold a tab or end the line.
-func row(w io.Writer, cells ...string) {
-	for i, cell := range cells {
-		cells[i] = termsafe.Line(cell)
-	}
-	io.WriteString(w, strings.Join(cells, "\t")+"\n")
 }
 
 // count is a number as text.

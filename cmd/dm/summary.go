@@ -59,14 +59,13 @@ func (o *summaryOptions) print(all *summary, current dotmesh.DotName) error {
 	}
 	out.WriteString("\n")
 	fit := o.fit(len(all.Nodes))
-	table := newTable(out)
-	row(table, "  DOT", "BRANCH", "BRANCHES", "COMMITS", "DIRTY", "USED BY")
+	table := newTable("  DOT", "BRANCH", "BRANCHES", "COMMITS", "DIRTY", "USED BY")
 	for i := range min(fit, len(all.Dots)) {
 		d := &all.Dots[i]
-		row(table, star(d.Name == current)+d.Name.String(), string(d.Branch.Name), count(uint64(d.Branches)),
+		table.row(star(d.Name == current)+d.Name.String(), string(d.Branch.Name), count(uint64(d.Branches)),
 			count(d.Branch.Pointer.Count), dirtySize(d.Branch.Dirty), orDash(containerNames(d.Branch.Containers)))
 	}
-	if err := table.Flush(); err != nil {
+	if err := table.write(out); err != nil {
 		return err
 	}
 	if hidden := len(all.Dots) - fit; hidden > 0 {

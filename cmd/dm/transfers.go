@@ -94,15 +94,14 @@ func (e *env) printTransferFields(t *dotmesh.Transfer) {
 }
 
 func (e *env) printTransfers(transfers []dotmesh.Transfer) error {
-	table := newTable(e.IO.Out)
-	row(table, "ID", "KIND", "BRANCH", "FROM", "TO", "STATE", "COMMITS", "SENT", "RATE", "LEFT", "WHY")
+	table := newTable("ID", "KIND", "BRANCH", "FROM", "TO", "STATE", "COMMITS", "SENT", "RATE", "LEFT", "WHY")
 	for i := range transfers {
 		t := &transfers[i]
-		row(table, transferID(t), string(t.Kind), t.Dot.String()+"@"+string(t.Branch), t.From, t.To, transferState(t),
+		table.row(transferID(t), string(t.Kind), t.Dot.String()+"@"+string(t.Branch), t.From, t.To, transferState(t),
 			ofAll(strconv.Itoa(t.Commits), strconv.Itoa(t.Of), t.Of > 0), ofAll(size(t.Sent), size(t.Size), t.Size > 0),
 			transferRate(t), timeLeft(t), e.whyTransfer(t))
 	}
-	return table.Flush()
+	return table.write(e.IO.Out)
 }
 
 // transferID is the beginning of a transfer's id, which names it wherever all of it does.
