@@ -25,11 +25,10 @@ func (s *service) Dots(context.Context) ([]dotmesh.DotStatus, error) {
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	all := []dotmesh.DotStatus{}
-	for _, d := range s.node.view.allDots() {
-		if rightOf(s.who, d) >= maySee {
-			all = append(all, s.node.dotStatus(d))
-		}
+	dots := slices.DeleteFunc(s.node.view.allDots(), func(d *dotmesh.Dot) bool { return rightOf(s.who, d) < maySee })
+	all := make([]dotmesh.DotStatus, len(dots))
+	for i, d := range dots {
+		all[i] = s.node.dotStatus(d)
 	}
 	if len(all) == 0 {
 		return all, s.node.mayChangeNow()

@@ -369,7 +369,10 @@ func (v *view) allDots() []*dotmesh.Dot {
 	}
 	v.mu.RUnlock()
 	slices.SortFunc(all, func(a, b *dotmesh.Dot) int {
-		return cmp.Or(cmp.Compare(a.Name.Namespace, b.Name.Namespace), cmp.Compare(a.Name.Name, b.Name.Name))
+		if a.Name.Namespace != b.Name.Namespace {
+			return cmp.Compare(a.Name.Namespace, b.Name.Namespace)
+		}
+		return cmp.Compare(a.Name.Name, b.Name.Name)
 	})
 	return all
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"iter"
 	"reflect"
 	"time"
 )
@@ -21,3 +22,14 @@ func Methods() map[string][2]reflect.Type {
 
 // HurryBodies makes a server give up on slow bodies sooner.
 func (s *Server) HurryBodies(patience time.Duration) { s.bodyTimeout = patience }
+
+// Lines encodes values as a list does.
+func Lines[T any](values []T) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for b, err := range blocksOf(values) {
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}

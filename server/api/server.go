@@ -130,10 +130,10 @@ func (h *handler) routes(door Door) http.Handler {
 	mux.HandleFunc("GET /check", h.check)
 	mux.Handle("/rpc", h.call(door, h.rpc))
 	mux.Handle("GET /events", h.stream(door, streamEvents))
-	mux.Handle("GET /dots", h.stream(door, streamDots))
+	mux.Handle("GET /dots", h.stream(door, streamDots()))
 	mux.Handle("POST /diff", h.stream(door, streamDiff))
 	mux.Handle("POST /checks", h.stream(door, streamChecks))
-	mux.Handle("GET /export", h.stream(door, streamEntries))
+	mux.Handle("GET /export", h.stream(door, streamEntries()))
 	mux.Handle("GET /diff/{dot}", h.call(door, http.HandlerFunc(legacyDiff)))
 	mux.Handle("GET /diff/{dot}/{snapshot}", h.call(door, http.HandlerFunc(legacyDiff)))
 	if h.Metrics != nil {

@@ -17,35 +17,15 @@ import (
 // that breaks says so in its last line, {"error": …}; one that is cut off does not end
 // as HTTP demands, which the client notices.
 
-// source yields the values of a stream, or the error that ends it.
+// source yields the values of a stream, or the error that ends it. A [block] is many of them.
 type source func(r *http.Request) iter.Seq2[any, error]
 
-func streamDots(r *http.Request) iter.Seq2[any, error] {
-	return func(yield func(any, error) bool) {
-		dots, err := serviceOf(r).Dots(r.Context())
-		for i := range dots {
-			if !yield(&dots[i], nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+func streamDots() source {
+	return inBlocks(func(r *http.Request) ([]dotmesh.DotStatus, error) { return serviceOf(r).Dots(r.Context()) })
 }
 
-func streamEntries(r *http.Request) iter.Seq2[any, error] {
-	return func(yield func(any, error) bool) {
-		entries, err := serviceOf(r).Export(r.Context())
-		for i := range entries {
-			if !yield(&entries[i], nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+func streamEntries() source {
+	return inBlocks(func(r *http.Request) ([]dotmesh.Entry, error) { return serviceOf(r).Export(r.Context()) })
 }
 
 func streamEvents(r *http.Request) iter.Seq2[any, error] {
@@ -139,7 +119,7 @@ type item struct {
 // copy writes values as they come and heartbeats while none do. The source runs beside
 // it and has ended when copy returns.
 func (h *handler) copy(lines *lineWriter, values iter.Seq2[any, error], cancel context.CancelFunc) error {
-	items := make(chan item, 256)
+	items := make(chan item, 16)
 	quit := make(chan struct{})
 	go func() {
 		defer close(items)
@@ -224,6 +204,9 @@ func (l *lineWriter) begin() {
 
 func (l *lineWriter) write(v any) error {
 	l.begin()
+	if b, ok := v.(block); ok {
+		return l.putAll(b)
+	}
 	line, err := json.Marshal(v)
 	if err != nil {
 		return dotmesh.Wrap("api.stream", err)
@@ -231,8 +214,10 @@ func (l *lineWriter) write(v any) error {
 	return l.put(line)
 }
 
-func (l *lineWriter) put(line []byte) error {
-	if _, err := l.buffer.Write(append(line, '\n')); err != nil {
+func (l *lineWriter) put(line []byte) error { return l.putAll(append(line, '\n')) }
+
+func (l *lineWriter) putAll(lines []byte) error {
+	if _, err := l.buffer.Write(lines); err != nil {
 		return errors.Join(errGone, err)
 	}
 	return nil
