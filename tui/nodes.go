@@ -22,6 +22,7 @@ type nodes struct {
 	tabled[dotmesh.NodeID]
 	column  int
 	reverse bool
+	lags    map[dotmesh.NodeID]trend
 }
 
 var nodeColumns = []table.Column{
@@ -46,12 +47,21 @@ var nodeOrders = map[int]func(a, b *dotmesh.NodeStatus) int{
 }
 
 func newNodes(u *ui) *nodes {
-	n := &nodes{tabled: newTabled[dotmesh.NodeID](u, nodeLanguage, nodeColumns...)}
+	n := &nodes{tabled: newTabled[dotmesh.NodeID](u, nodeLanguage, nodeColumns...), lags: map[dotmesh.NodeID]trend{}}
 	n.tabled.arrange = n.show
 	return n
 }
 
-func (n *nodes) take(*feed.Picture) tea.Cmd {
+func (n *nodes) take(p *feed.Picture) tea.Cmd {
+	lags := make(map[dotmesh.NodeID]trend, len(p.Nodes)) // without those that are gone
+	for i := range p.Nodes {
+		s := &p.Nodes[i]
+		lags[s.ID] = n.lags[s.ID]
+		if s.Alive {
+			lags[s.ID] = lags[s.ID].add(n.u.o.Now(), s.Missing)
+		}
+	}
+	n.lags = lags
 	n.show()
 	return nil
 }
@@ -208,7 +218,7 @@ func (n *nodes) describe() tea.Cmd {
 		"state     " + nodeState(s),
 		"pool      " + termsafe.Brief(s.Node.Pool) + "  " + size(s.Pool.Size-s.Pool.Free) + " of " + size(s.Pool.Size) + " used, " + size(s.Pool.Reserve) + " in reserve",
 		"masters   " + plural(s.Masters, "branch", "branches"),
-		"lag       " + lag(s.Missing, s.Behind),
+		"lag       " + lag(s.Missing, s.Behind) + "  " + n.lags[id].draw(u.o.Now(), u.look.bars) + "  in the last minute",
 		"version   " + termsafe.Brief(s.Version),
 		"heard of  " + when(s.AsOf, u.o.Now()),
 	}

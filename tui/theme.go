@@ -33,6 +33,7 @@ type theme struct {
 	vertical, horizontal  string
 	corners               [4]string // top left, top right, bottom left, bottom right
 	full, empty           string    // of a progress bar
+	bars                  []rune    // from nothing to the most
 	branch, last, through string    // of a tree
 }
 
@@ -77,7 +78,7 @@ func plainTheme() theme {
 		header: s.Bold(true), cursor: s.Reverse(true), blurred: s.Underline(true), marked: s.Bold(true),
 		bar: s.Bold(true),
 		cut: "…", mark: "●", vertical: "│", horizontal: "─", corners: [4]string{"╭", "╮", "╰", "╯"},
-		full: "█", empty: "░", branch: "├ ", last: "└ ", through: "│ ",
+		full: "█", empty: "░", bars: []rune("▁▂▃▄▅▆▇█"), branch: "├ ", last: "└ ", through: "│ ",
 	}
 }
 
@@ -85,6 +86,7 @@ func (t theme) ascii() theme {
 	t.cut, t.mark, t.vertical, t.horizontal = "~", "*", "|", "-"
 	t.corners = [4]string{"+", "+", "+", "+"}
 	t.full, t.empty, t.branch, t.last, t.through = "#", "-", "|-", "`-", "| "
+	t.bars = []rune("_.-=+*%#")
 	return t
 }
 
