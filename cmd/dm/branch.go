@@ -129,15 +129,11 @@ func stashText(o *branchOptions, stashes []dotmesh.BranchStatus) error {
 }
 
 func runBranchCreate(ctx context.Context, o *branchOptions) error {
-	name, err := parseBranch(o.Name)
-	if err != nil {
-		return err
-	}
 	s, err := o.connect()
 	if err != nil {
 		return err
 	}
-	dot, _, err := o.resolve(ctx, o.target)
+	dot, name, err := o.resolve(ctx, target{Dot: o.Dot, Branch: o.Name})
 	if err != nil {
 		return err
 	}
@@ -149,15 +145,11 @@ func runBranchCreate(ctx context.Context, o *branchOptions) error {
 }
 
 func runBranchDelete(ctx context.Context, o *branchOptions) error {
-	name, err := parseBranch(o.Name)
-	if err != nil {
-		return err
-	}
 	s, err := o.connect()
 	if err != nil {
 		return err
 	}
-	dot, _, err := o.resolve(ctx, o.target)
+	dot, name, err := o.resolve(ctx, target{Dot: o.Dot, Branch: o.Name})
 	if err != nil {
 		return err
 	}

@@ -53,15 +53,11 @@ HEAD. No data is copied.`,
 }
 
 func runCheckout(ctx context.Context, o *checkoutOptions) error {
-	name, err := parseBranch(o.Name)
-	if err != nil {
-		return err
-	}
 	s, err := o.connect()
 	if err != nil {
 		return err
 	}
-	dot, _, err := o.resolve(ctx, o.target)
+	dot, name, err := o.resolve(ctx, target{Dot: o.Dot, Branch: o.Name})
 	if err != nil {
 		return err
 	}
