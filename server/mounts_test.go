@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,20 +180,25 @@ func (m *slowMounter) Bind(ctx context.Context, root string, s dotmesh.Subdot, t
 }
 
 // gate lets everybody through until it is closed.
-type gate struct{ closed chan struct{} }
+type gate struct{ closed atomic.Pointer[chan struct{}] }
 
 func (g *gate) pass() {
-	if g.closed != nil {
-		<-g.closed
+	if closed := g.closed.Load(); closed != nil {
+		<-*closed
 	}
 }
 
-func (g *gate) shut() { g.closed = make(chan struct{}) }
-func (g *gate) open() { close(g.closed) }
+func (g *gate) shut() {
+	closed := make(chan struct{})
+	g.closed.Store(&closed)
+}
+
+func (g *gate) open() { close(*g.closed.Load()) }
 
 // race runs first until it waits at the gate, then second until that waits for first, and
 // then lets both end.
 func (w *world) race(g *gate, first, second func() error) (error, error) {
+	synctest.Wait() // the node does what it does after a start, and stops at no gate
 	g.shut()
 	one, two := make(chan error, 1), make(chan error, 1)
 	go func() { one <- first() }()
