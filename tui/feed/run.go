@@ -152,18 +152,7 @@ func (f *Feed) patience() time.Duration {
 
 // call makes one call to the service, with a deadline, and notes that it was answered.
 func (f *Feed) call(ctx context.Context, do func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, answerIn)
-	defer cancel()
-	if err := do(limited); err != nil {
-		if ctx.Err() == nil && limited.Err() != nil {
-			return errSlow
-		}
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.hear()
-	return nil
+	return f.callInPieces(ctx, func(ctx context.Context, _ func()) error { return do(ctx) })
 }
 
 // callInPieces is call for an answer that comes in pieces: each has a deadline of its own,
