@@ -13,6 +13,15 @@ type Dot struct {
 	RPO           time.Duration `json:"rpo,omitempty"`           // take a system commit this often; 0: never
 	Expires       time.Duration `json:"expires,omitempty"`       // keep stashes this long; 0: the default of their reason
 	Created       time.Time     `json:"created"`
+	Origin        DotOrigin     `json:"origin,omitzero"` // zero: it began empty
+}
+
+// DotOrigin is the commit that a dot was forked from, and whose it was. Either may be
+// deleted by now.
+type DotOrigin struct {
+	Dot    DotID    `json:"dot"`
+	Name   DotName  `json:"name"` // as it was then
+	Commit CommitID `json:"commit"`
 }
 
 // User is a person or program that may log in, as the registry has it. The registry

@@ -26,6 +26,11 @@ type Service interface {
 	// CreateDot makes a dot with its master branch and an initial commit. [Exists] if the
 	// name is taken.
 	CreateDot(ctx context.Context, r CreateDot) (DotStatus, error)
+	// ForkDot makes a dot out of a commit of another one and of the history before it. It is
+	// the caller's, who must be able to read the other one. Data are copied, and the commits
+	// have ids of their own, so that nothing that is done to either dot changes the other.
+	// [Exists] if the name is taken.
+	ForkDot(ctx context.Context, r ForkDot) (DotStatus, error)
 	// DeleteDot frees the name at once and keeps the data until retention ends. [Busy]
 	// with the holders' names while it is in use.
 	DeleteDot(ctx context.Context, r DeleteDot) error
@@ -241,6 +246,12 @@ type Replica struct {
 type CreateDot struct {
 	Dot     DotName `json:"dot"`
 	Request UUID    `json:"request,omitzero"`
+}
+
+// ForkDot asks for a new dot called Dot, from a commit of any branch of another one.
+type ForkDot struct {
+	From CommitRef `json:"from"`
+	Dot  DotName   `json:"dot"`
 }
 
 // DeleteDot asks for a dot to go.

@@ -11,10 +11,7 @@ import (
 func (s *service) CreateDot(ctx context.Context, r dotmesh.CreateDot) (dotmesh.DotStatus, error) {
 	const op = "server.CreateDot"
 	n := s.node
-	if r.Dot.Namespace == "" || r.Dot.Name == "" {
-		return dotmesh.DotStatus{}, dotmesh.E(op, dotmesh.Invalid, "invalid dot name %q: give a namespace and a name", r.Dot.String())
-	}
-	if err := s.mayCreateIn(r.Dot.Namespace); err != nil {
+	if err := s.mayCreate(r.Dot); err != nil {
 		return dotmesh.DotStatus{}, err
 	}
 	id := requestID(r.Request).Derive("dot " + string(r.Dot.Namespace) + "/" + string(r.Dot.Name))
@@ -37,6 +34,29 @@ func (s *service) CreateDot(ctx context.Context, r dotmesh.CreateDot) (dotmesh.D
 		return dotmesh.DotStatus{}, dotmesh.Wrap(op, err)
 	}
 	return n.dotStatus(c.Dot), nil
+}
+
+// mayCreate says whether the caller may make a dot of that name.
+func (s *service) mayCreate(dot dotmesh.DotName) error {
+	if dot.Namespace == "" || dot.Name == "" {
+		return dotmesh.E("server.mayCreate", dotmesh.Invalid, "invalid dot name %q: give a namespace and a name", dot.String())
+	}
+	return s.mayCreateIn(dot.Namespace)
+}
+
+// ForkDot implements dotmesh.Service.
+func (s *service) ForkDot(ctx context.Context, r dotmesh.ForkDot) (dotmesh.DotStatus, error) {
+	const op = "server.ForkDot"
+	if _, _, err := s.resolve(ctx, r.From, maySee); err != nil {
+		return dotmesh.DotStatus{}, err
+	}
+	if err := s.mayCreate(r.Dot); err != nil {
+		return dotmesh.DotStatus{}, err
+	}
+	if s.node.view.dot(r.Dot) != nil {
+		return dotmesh.DotStatus{}, dotmesh.E(op, dotmesh.Exists, "%s exists already", r.Dot)
+	}
+	return dotmesh.DotStatus{}, notYet(op, "Making a dot out of another one")
 }
 
 // newDot decides what a new dot consists of.

@@ -97,19 +97,31 @@ func checkMetadata(text string) error {
 func (u *ui) initDot() tea.Cmd {
 	return u.openForm(&form{
 		heading: "New dot", do: "Make it", about: []string{"A dot begins empty, with one branch and one commit."},
-		fields:  []*field{newField("name", "", func(s string) error { _, err := dotmesh.ParseDotName(s); return err })},
+		fields:  []*field{newField("name", "", checkDotName)},
 		command: func(v []string) []string { return []string{"init", v[0]} },
 		submit: func(v []string) tea.Cmd {
 			name, _ := dotmesh.ParseDotName(v[0]) // it was judged
-			return u.begin("init "+v[0], func(ctx context.Context, s dotmesh.Service) done {
-				made, err := s.CreateDot(ctx, dotmesh.CreateDot{Dot: name, Request: dotmesh.NewUUID()})
-				if err != nil {
-					return done{errs: []failed{{"init " + name.String(), err}}}
-				}
-				return done{said: "made " + name.String(), then: func(u *ui) { u.browse.expected = made.ID }}
+			return u.makeDot("init "+v[0], func(ctx context.Context, s dotmesh.Service) (dotmesh.DotStatus, error) {
+				return s.CreateDot(ctx, dotmesh.CreateDot{Dot: name, Request: dotmesh.NewUUID()})
 			})
 		},
 	})
+}
+
+// makeDot makes a dot and puts the cursor on it.
+func (u *ui) makeDot(what string, call func(context.Context, dotmesh.Service) (dotmesh.DotStatus, error)) tea.Cmd {
+	return u.begin(what, func(ctx context.Context, s dotmesh.Service) done {
+		made, err := call(ctx, s)
+		if err != nil {
+			return done{errs: []failed{{what, err}}}
+		}
+		return done{said: "made " + made.Name.String(), then: func(u *ui) { u.browse.expected = made.ID }}
+	})
+}
+
+func checkDotName(s string) error {
+	_, err := dotmesh.ParseDotName(s)
+	return err
 }
 
 func checkName(s string) error {
@@ -119,20 +131,14 @@ func checkName(s string) error {
 
 // branch makes a branch from the commit under the cursor, or from a branch's HEAD.
 func (u *ui) branch() tea.Cmd {
-	d, at := u.browse.dot(), u.browse.branchAt()
-	if d == nil || at == nil {
+	from, of, gone := u.chosen()
+	if gone == nil {
 		return u.nothing("a branch or commit")
 	}
-	from := dotmesh.CommitRef{Dot: d.Name, Branch: at.Name}
-	of := "the newest commit of " + string(at.Name)
-	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits {
-		from.Ref = c.ID.String()
-		of = short(c.ID) + ", " + u.subject(c.Message)
-	}
 	return u.openForm(&form{
-		heading: "New branch of " + d.Name.String(), do: "Branch", about: []string{"From " + of + ". No bytes are copied."},
+		heading: "New branch of " + from.Dot.String(), do: "Branch", about: []string{"From " + of + ". No bytes are copied."},
 		fields: []*field{newField("name", "", checkName), newChoice("check it out", "no", "yes")},
-		gone:   allThere(targetOf(d, at)),
+		gone:   gone,
 		command: func(v []string) []string {
 			line := []string{"branch", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
 			if v[1] == "yes" {
@@ -152,6 +158,45 @@ func (u *ui) branch() tea.Cmd {
 			})
 		},
 	})
+}
+
+// forkDot makes a dot out of the commit under the cursor, or out of a branch's HEAD.
+func (u *ui) forkDot() tea.Cmd {
+	from, of, gone := u.chosen()
+	if gone == nil {
+		return u.nothing("a dot, branch or commit")
+	}
+	return u.openForm(&form{
+		heading: "Fork " + from.Dot.String(), do: "Fork", gone: gone,
+		about:  []string{"A dot of its own, from " + of + ".", "Data are copied: nothing that is done to either changes the other."},
+		fields: []*field{newField("name", "", checkDotName)},
+		command: func(v []string) []string {
+			return []string{"dot", "fork", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
+		},
+		submit: func(v []string) tea.Cmd {
+			name, _ := dotmesh.ParseDotName(v[0]) // it was judged
+			from.Request = dotmesh.NewUUID()
+			return u.makeDot("fork "+from.Dot.String(), func(ctx context.Context, s dotmesh.Service) (dotmesh.DotStatus, error) {
+				return s.ForkDot(ctx, dotmesh.ForkDot{From: from, Dot: name})
+			})
+		},
+	})
+}
+
+// chosen is the commit under the cursor, or a branch's HEAD, and what it is in words. The
+// last says why it is not there any more; it is nil if the cursor is on neither.
+func (u *ui) chosen() (from dotmesh.CommitRef, of string, gone func(*ui) string) {
+	d, at := u.browse.dot(), u.browse.branchAt()
+	if d == nil || at == nil {
+		return from, "", nil
+	}
+	from = dotmesh.CommitRef{Dot: d.Name, Branch: at.Name}
+	of = "the newest commit of " + string(at.Name)
+	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits {
+		from.Ref = c.ID.String()
+		of = short(c.ID) + ", " + u.subject(c.Message)
+	}
+	return from, of, allThere(targetOf(d, at))
 }
 
 // checkout makes the branch under the cursor the dot's current one.

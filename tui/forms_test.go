@@ -115,6 +115,27 @@ func TestSeveralHaveMoreThanOneCommandLine(t *testing.T) {
 	})
 }
 
+// TestAForkIsADotOfItsOwn: the cursor is on it when it is there, and it says what it was made
+// out of.
+func TestAForkIsADotOfItsOwn(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("shop")
+		d.keys("p", " qa/shop-copy")
+		d.sees("- Fork shop -", "Data are copied", "= dm dot fork qa/shop-copy master --dot shop")
+		d.keys("ctrl+s")
+		made, from := d.dot("qa/shop-copy"), d.dot("shop")
+		head := pickBranch(from.All, dotmesh.BranchID(from.ID)).Pointer.Head
+		if made.Origin != (dotmesh.DotOrigin{Dot: from.ID, Name: from.Name, Commit: head}) {
+			t.Errorf("the fork is out of %+v, want master's HEAD %s", made.Origin, head)
+		}
+		d.settle()
+		d.sees("out of shop at " + short(head))
+		if at := d.u.browse.dot(); at == nil || at.ID != made.ID {
+			t.Errorf("the cursor is on %+v, not on the fork", at)
+		}
+	})
+}
+
 // TestTheCommandLineDoesWhatTheDialogDoes: only the second of these checks the branch out.
 func TestTheCommandLineDoesWhatTheDialogDoes(t *testing.T) {
 	drive(t, 140, 40, nil, func(d *driver) {

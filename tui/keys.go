@@ -93,6 +93,7 @@ func bindings() []binding {
 		{"commit", []string{"c"}, inBrowse, changes, "commit", "commit the data as they are now", (*ui).commit},
 		{"init", []string{"n"}, inDots, changes, "new", "make a dot", (*ui).initDot},
 		{"branch", []string{"b"}, inBrowse, changes, "branch", "make a branch from what is chosen; no bytes are copied", (*ui).branch},
+		{"fork", []string{"p"}, inBrowse, changes, "", "make a dot of its own from what is chosen", (*ui).forkDot},
 		{"checkout", []string{"s"}, inBranches, changes, "checkout", "make the branch the dot's current one", (*ui).checkout},
 		{"undo", []string{"z"}, inBrowse | inOps, changes, "undo", "undo the dot's newest operation, or the one chosen", (*ui).undo},
 		{"move", []string{"m"}, inDots | inBranches, changes, "move", "make another node the master", (*ui).move},

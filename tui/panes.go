@@ -234,7 +234,7 @@ func (b *browse) aboutDot() []string {
 	if detail := b.detail(); detail != nil {
 		owner = "  owner " + detail.OwnerName
 	}
-	lines = append(lines, b.label("made", when(d.Created, b.u.o.Now())+owner),
+	lines = append(lines, b.label("made", when(d.Created, b.u.o.Now())+forked(d)+owner),
 		b.label("branches", strconv.Itoa(d.Branches)+", stashes "+strconv.Itoa(d.Stashes)+"  replicas "+orAll(d.Replicas)+rpo(d)))
 	if detail := b.detail(); detail != nil {
 		if at := pickBranch(detail.All, d.Current); at != nil {
@@ -242,6 +242,14 @@ func (b *browse) aboutDot() []string {
 		}
 	}
 	return lines
+}
+
+// forked says what a dot was made out of.
+func forked(d *dotmesh.DotStatus) string {
+	if d.Origin.Commit.IsZero() {
+		return ""
+	}
+	return "  out of " + d.Origin.Name.String() + " at " + short(d.Origin.Commit)
 }
 
 func orAll(replicas string) string {

@@ -310,6 +310,10 @@ func TestRequests(t *testing.T) {
 			"dot set shop replicas=2 expires=7d rpo=off collaborator+=alice",
 			dotmesh.SetDot{Dot: admin("shop"), Replicas: ptr("2"), Expires: &seven, RPO: &off, AddCollaborator: "alice"},
 		},
+		"dot fork": {
+			"dot fork alice/mine HEAD^",
+			dotmesh.ForkDot{From: dotmesh.CommitRef{Dot: admin("shop"), Ref: "HEAD^"}, Dot: dotmesh.DotName{Namespace: "alice", Name: "mine"}},
+		},
 		"dot delete -f": {"dot delete -f shop", dotmesh.DeleteDot{Dot: admin("shop")}},
 		"move --force": {
 			"move --force --epoch 4 shop@attempt node-1",

@@ -144,7 +144,7 @@ func TestWhatActsOnADotTakesItsName(t *testing.T) {
 	root := newRoot(s.environment(&bytes.Buffer{}, &bytes.Buffer{}))
 	for _, path := range []string{
 		"branch", "checkout", "commit", "commit delete", "log", "reset", "discard", "undo", "op log", "diff", "status",
-		"dot show", "dot set-upstream", "dot smash-branch-master",
+		"dot show", "dot fork", "dot set-upstream", "dot smash-branch-master",
 	} {
 		cmd, _, err := root.Find(strings.Fields(path))
 		if err != nil || cmd.Flags().Lookup("dot") == nil {

@@ -139,6 +139,9 @@ func (v *dotView) writeText(out *bufio.Writer) {
 	if v.selected {
 		out.WriteString("Dot is current.\n")
 	}
+	if o := v.Origin; !o.Commit.IsZero() {
+		fmt.Fprintf(out, "Forked from %s at %s\n", o.Name, o.Commit)
+	}
 	fmt.Fprintf(out, "Commit count: %d\n", v.Branch.Pointer.Count)
 	fmt.Fprintf(out, "Size: %s (%s)\n", sizeOrZero(v.Branch.Size), dirtyWords(v.Branch.Dirty))
 	out.WriteString("Branches:\n")

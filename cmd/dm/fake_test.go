@@ -204,6 +204,11 @@ func (f *fake) CreateDot(_ context.Context, r dotmesh.CreateDot) (dotmesh.DotSta
 	return dotmesh.DotStatus{Dot: dotmesh.Dot{Name: r.Dot}}, f.err
 }
 
+func (f *fake) ForkDot(_ context.Context, r dotmesh.ForkDot) (dotmesh.DotStatus, error) {
+	f.ask(r)
+	return dotmesh.DotStatus{Dot: dotmesh.Dot{Name: r.Dot}}, f.err
+}
+
 func (f *fake) DeleteDot(_ context.Context, r dotmesh.DeleteDot) error {
 	f.ask(r)
 	_, _, err := f.find(r.Dot, "")

@@ -188,19 +188,25 @@ func (s *service) createBranch(r dotmesh.CreateBranch) (*branch, error) {
 	if err != nil {
 		return nil, err
 	}
+	master, err := s.masterFor(from, at)
+	if err != nil {
+		return nil, err
+	}
+	return s.c.fork(d, at, id, r.Name, master, s.entry(from, dotmesh.VerbBranch, r.From.Request)), nil
+}
+
+// masterFor returns the node that becomes the master of what is forked from a commit: that
+// at which it is made, or where the commit has not arrived there, the master of its branch.
+func (s *service) masterFor(from *branch, at *commit) (*node, error) {
 	master := s.c.homeFor(s.at)
 	if !at.on(master) {
 		master = s.c.node(from.Pointer.Master)
 	}
-	if err := s.c.reachable(master, from.Name); err != nil {
-		return nil, err
-	}
-	return s.c.fork(from, at, id, r.Name, master, s.entry(from, dotmesh.VerbBranch, r.From.Request)), nil
+	return master, s.c.reachable(master, from.Name)
 }
 
-// fork forks a branch off a commit.
-func (c *Cluster) fork(from *branch, at *commit, id dotmesh.BranchID, name dotmesh.Name, master *node, op dotmesh.Op) *branch {
-	d := from.dot
+// fork makes a branch of a dot from a commit.
+func (c *Cluster) fork(d *dot, at *commit, id dotmesh.BranchID, name dotmesh.Name, master *node, op dotmesh.Op) *branch {
 	b := &branch{dot: d, Branch: dotmesh.Branch{ID: id, Dot: d.ID, Name: name, Created: c.time()}}
 	b.point(c.newLine(d, dotmesh.LineID{UUID: id.Derive("line")}, at), at, master.ID, 1)
 	c.branches[id] = b

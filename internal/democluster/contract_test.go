@@ -33,6 +33,7 @@ func TestService(t *testing.T) {
 		{"undo of a commit, of a branch and of an init", undoOthers},
 		{"undo brings back a deleted branch and a deleted dot", undoDelete},
 		{"a repeated undo does nothing twice", undoTwice},
+		{"a fork is a copy and goes its own way", forkDot},
 		{"checkout moves the volumes that follow the dot", checkoutMoves},
 		{"the log goes back across the lines that a branch was forked from", logAcross},
 		{"references name commits", references},
@@ -306,6 +307,35 @@ func undoReset(t *testing.T, u *user) {
 	}
 	u.wantLog("", "second", "first", "Initial commit")
 	u.want("the file", u.now("", "a"), "dirty")
+}
+
+func forkDot(t *testing.T, u *user) {
+	u.init()
+	u.write("", "a", "one")
+	first := u.commit("first")
+	u.commit("second")
+	mine := name(t, "mine")
+	r := dotmesh.ForkDot{From: dotmesh.CommitRef{Dot: shop, Ref: "HEAD^", Request: dotmesh.NewUUID()}, Dot: mine}
+	made := must(u.ForkDot(t.Context(), r))(t)
+	if again := must(u.ForkDot(t.Context(), r))(t); again.ID != made.ID {
+		t.Fatalf("the same request made %s and %s", made.ID, again.ID)
+	}
+	if o := made.Origin; o.Name != shop || o.Commit != first.ID || made.Branch.Origin != nil || made.Branch.Pointer.Count != 2 {
+		t.Fatalf("fork is %+v: want first of shop as its origin, and two commits", made)
+	}
+	_, err := u.ForkDot(t.Context(), dotmesh.ForkDot{From: dotmesh.CommitRef{Dot: shop}, Dot: mine})
+	wantError(t, err, dotmesh.Exists, "mine exists already")
+	ok(t, u.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}))
+	ok(t, u.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
+	page := must(u.Log(t.Context(), dotmesh.LogRequest{Dot: mine}))(t)
+	if len(page.Commits) != 2 || page.Commits[0].Message != "first" || page.Commits[0].ID == first.ID {
+		t.Fatalf("log of the fork is %+v: want copies of two commits", page.Commits)
+	}
+	part := must(u.ReadFile(t.Context(), dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: mine}, Path: "__default__/a"}))(t)
+	u.want("the file in the fork", string(part.Data), "one")
+	must(u.Undo(t.Context(), dotmesh.UndoRequest{Dot: mine}))(t)
+	_, err = u.Dot(t.Context(), mine)
+	wantError(t, err, dotmesh.NotFound, `no dot called "mine"`)
 }
 
 func undoOthers(t *testing.T, u *user) {
@@ -603,7 +633,13 @@ func strangers(t *testing.T, u *user) {
 	_, err = a.CreateDot(t.Context(), dotmesh.CreateDot{Dot: name(t, "mine")})
 	wantError(t, err, dotmesh.Denied, `namespace "admin" is not yours`)
 	must(a.CreateDot(t.Context(), dotmesh.CreateDot{Dot: name(t, "alice/mine")}))(t)
+	copied := dotmesh.ForkDot{From: dotmesh.CommitRef{Dot: shop}, Dot: name(t, "alice/copy")}
+	_, err = a.ForkDot(t.Context(), copied)
+	wantError(t, err, dotmesh.NotFound, "no dot called")
 	must(u.SetDot(t.Context(), dotmesh.SetDot{Dot: shop, AddCollaborator: "alice"}))(t)
+	if d := must(a.ForkDot(t.Context(), copied))(t); d.Owner != alice.ID {
+		t.Errorf("alice's fork belongs to %s", d.Owner)
+	}
 	must(a.Commit(t.Context(), dotmesh.CommitRequest{Dot: shop, Message: "as a collaborator"}))(t)
 	_, err = a.Reset(t.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}})
 	wantError(t, err, dotmesh.Denied, "You are not the owner of shop")

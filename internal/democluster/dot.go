@@ -171,21 +171,70 @@ func (s *service) CreateDot(ctx context.Context, r dotmesh.CreateDot) (dotmesh.D
 }
 
 func (s *service) createDot(r dotmesh.CreateDot) (*dot, error) {
-	const op = "democluster.CreateDot"
-	if r.Dot.Namespace == "" || r.Dot.Name == "" {
-		return nil, dotmesh.E(op, dotmesh.Invalid, "invalid dot name %q: give a namespace and a name", r.Dot.String())
-	}
-	if err := s.mayCreateIn(r.Dot.Namespace); err != nil {
-		return nil, err
-	}
-	id := s.c.requestID(r.Request).Derive("dot " + string(r.Dot.Namespace) + "/" + string(r.Dot.Name))
-	if d := s.c.dots[dotmesh.DotID{UUID: id}]; d != nil {
-		return d, nil // the same request has made it
-	}
-	if s.c.dotNamed(r.Dot) != nil || s.c.branches[dotmesh.BranchID{UUID: id}] != nil {
-		return nil, dotmesh.E(op, dotmesh.Exists, "%s exists already", r.Dot)
+	id, d, err := s.claim(r.Dot, r.Request)
+	if d != nil || err != nil {
+		return d, err
 	}
 	return s.c.newDot(r.Dot, id, s.who.User, s.c.homeFor(s.at), s.entry(nil, dotmesh.VerbInit, r.Request)), nil
+}
+
+// claim returns the id of a dot that the caller may make, or the dot if the same request has
+// made it.
+func (s *service) claim(name dotmesh.DotName, request dotmesh.UUID) (dotmesh.UUID, *dot, error) {
+	const op = "democluster.claim"
+	if name.Namespace == "" || name.Name == "" {
+		return dotmesh.UUID{}, nil, dotmesh.E(op, dotmesh.Invalid, "invalid dot name %q: give a namespace and a name", name.String())
+	}
+	if err := s.mayCreateIn(name.Namespace); err != nil {
+		return dotmesh.UUID{}, nil, err
+	}
+	id := s.c.requestID(request).Derive("dot " + string(name.Namespace) + "/" + string(name.Name))
+	if d := s.c.dots[dotmesh.DotID{UUID: id}]; d != nil {
+		return id, d, nil
+	}
+	if s.c.dotNamed(name) != nil || s.c.branches[dotmesh.BranchID{UUID: id}] != nil {
+		return id, nil, dotmesh.E(op, dotmesh.Exists, "%s exists already", name)
+	}
+	return id, nil, nil
+}
+
+// ForkDot implements dotmesh.Service.
+func (s *service) ForkDot(ctx context.Context, r dotmesh.ForkDot) (dotmesh.DotStatus, error) {
+	return change(ctx, s, func() (dotmesh.DotStatus, error) {
+		d, err := s.forkDot(r)
+		if err != nil {
+			return dotmesh.DotStatus{}, err
+		}
+		return s.c.dotStatus(d), nil
+	})
+}
+
+func (s *service) forkDot(r dotmesh.ForkDot) (*dot, error) {
+	from, at, err := s.resolve(r.From, maySee)
+	if err != nil {
+		return nil, err
+	}
+	id, d, err := s.claim(r.Dot, r.From.Request)
+	if d != nil || err != nil {
+		return d, err
+	}
+	master, err := s.masterFor(from, at)
+	if err != nil {
+		return nil, err
+	}
+	record := dotmesh.Dot{
+		Name: r.Dot, Owner: s.who.User, Origin: dotmesh.DotOrigin{Dot: from.dot.ID, Name: from.dot.Name, Commit: at.ID},
+	}
+	var history []*commit
+	for m := range at.history() {
+		if m.Visible() || m == at {
+			copied := copyCommit(m.Commit)
+			copied.ID.UUID = id.Derive(m.ID.String())
+			history = append(history, &commit{Commit: copied, data: m.data})
+		}
+	}
+	slices.Reverse(history)
+	return s.c.addDot(record, id, history, master, s.entry(nil, dotmesh.VerbInit, r.From.Request)), nil
 }
 
 // homeFor returns the node that becomes the master of what is made at a node: that one,
@@ -199,19 +248,21 @@ func (c *Cluster) homeFor(at *node) *node {
 
 // newDot makes a dot with its master branch and initial commit.
 func (c *Cluster) newDot(name dotmesh.DotName, id dotmesh.UUID, owner dotmesh.UserID, master *node, op dotmesh.Op) *dot {
-	now := c.time()
-	d := &dot{Dot: dotmesh.Dot{
-		ID: dotmesh.DotID{UUID: id}, Name: name, Owner: owner, Current: dotmesh.BranchID{UUID: id}, Created: now,
-	}}
-	l := c.newLine(d, dotmesh.LineID{UUID: id.Derive("line")}, nil)
-	first := &commit{line: l, Commit: dotmesh.Commit{
-		ID: dotmesh.CommitID{UUID: id.Derive("initial")}, Line: l.ID, Seq: 1, Kind: dotmesh.InitialCommit,
-		Author: string(dotmesh.AdminNamespace), Message: "Initial commit", Time: now, GUID: c.guid(),
+	first := &commit{Commit: dotmesh.Commit{
+		ID: dotmesh.CommitID{UUID: id.Derive("initial")}, Kind: dotmesh.InitialCommit,
+		Author: string(dotmesh.AdminNamespace), Message: "Initial commit", Time: c.time(),
 		Metadata: map[string]string{"type": "dotmesh.initial"},
 	}}
-	first.Chain = dotmesh.Chain{}.After(&first.Commit)
-	b := &branch{dot: d, line: l, tip: first, Branch: dotmesh.Branch{
-		ID: d.Current, Dot: d.ID, Name: dotmesh.MasterBranch, Created: now,
+	return c.addDot(dotmesh.Dot{Name: name, Owner: owner}, id, []*commit{first}, master, op)
+}
+
+// addDot makes a dot whose master branch has these commits, oldest first.
+func (c *Cluster) addDot(record dotmesh.Dot, id dotmesh.UUID, history []*commit, master *node, op dotmesh.Op) *dot {
+	record.ID.UUID, record.Current.UUID, record.Created = id, id, c.time()
+	d := &dot{Dot: record}
+	l := c.newLine(d, dotmesh.LineID{UUID: id.Derive("line")}, nil)
+	b := &branch{dot: d, line: l, Branch: dotmesh.Branch{
+		ID: d.Current, Dot: d.ID, Name: dotmesh.MasterBranch, Created: d.Created,
 		Pointer: dotmesh.Pointer{Line: l.ID, Master: master.ID, Epoch: 1, State: dotmesh.State{Phase: dotmesh.Held}},
 	}}
 	l.owner = b
@@ -220,7 +271,12 @@ func (c *Cluster) newDot(name dotmesh.DotName, id dotmesh.UUID, owner dotmesh.Us
 	d.insert(b)
 	c.show(d)
 	c.emitDot(d, false)
-	c.append(b, first)
+	for _, m := range history {
+		m.Line, m.Seq, m.Parent, m.GUID = l.ID, b.Pointer.Seq+1, b.Pointer.Tip, c.guid()
+		m.Chain = b.Pointer.Chain.After(&m.Commit)
+		m.line, m.parent, b.data = l, b.tip, m.data
+		c.append(b, m)
+	}
 	c.measure(b)
 	op.Old = dotmesh.Tip{}
 	c.note(d, b, op)

@@ -66,7 +66,7 @@ func (s *story) entry(b *branch, verb dotmesh.Verb, by string) dotmesh.Op {
 func (s *story) fork(from dotmesh.Name, ref string, name dotmesh.Name, ago time.Duration, by string, at int) {
 	b := s.on(from)
 	s.c.past = s.now.Add(-ago)
-	s.c.fork(b, s.named(b, ref), dotmesh.BranchID{UUID: s.c.newID()}, name, s.c.nodes[at], s.entry(b, dotmesh.VerbBranch, by))
+	s.c.fork(s.dot, s.named(b, ref), dotmesh.BranchID{UUID: s.c.newID()}, name, s.c.nodes[at], s.entry(b, dotmesh.VerbBranch, by))
 }
 
 func (s *story) named(b *branch, ref string) *commit {

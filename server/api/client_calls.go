@@ -27,6 +27,12 @@ func (c *Client) CreateDot(ctx context.Context, r dotmesh.CreateDot) (dotmesh.Do
 	return invoke[dotmesh.DotStatus](ctx, c, again, "CreateDot", r)
 }
 
+// ForkDot makes a dot out of a commit of another one.
+func (c *Client) ForkDot(ctx context.Context, r dotmesh.ForkDot) (dotmesh.DotStatus, error) {
+	r.From.Request = named(r.From.Request)
+	return invoke[dotmesh.DotStatus](ctx, c, again, "ForkDot", r)
+}
+
 // DeleteDot deletes a dot.
 func (c *Client) DeleteDot(ctx context.Context, r dotmesh.DeleteDot) error {
 	r.Request = named(r.Request)

@@ -44,6 +44,10 @@ func (methods) CreateDot(r *http.Request, in *dotmesh.CreateDot, out *dotmesh.Do
 	return to(out)(serviceOf(r).CreateDot(r.Context(), *in))
 }
 
+func (methods) ForkDot(r *http.Request, in *dotmesh.ForkDot, out *dotmesh.DotStatus) error {
+	return to(out)(serviceOf(r).ForkDot(r.Context(), *in))
+}
+
 func (methods) DeleteDot(r *http.Request, in *dotmesh.DeleteDot, _ *none) error {
 	return serviceOf(r).DeleteDot(r.Context(), *in)
 }

@@ -67,6 +67,7 @@ func rules() map[string]rule {
 		"Dotmesh.Dots":           {`null`, anyone},
 		"Dotmesh.Dot":            {dotParam, readers},
 		"Dotmesh.CreateDot":      {`{"dot":{"namespace":"owner","name":"$NAME-new"}}`, verdict{un, no, no, may, may}},
+		"Dotmesh.ForkDot":        {`{"from":` + ofDot + `,"dot":{"namespace":"owner","name":"$NAME-new"}}`, verdict{un, nf, no, not, not}},
 		"Dotmesh.DeleteDot":      {ofDot, owners},
 		"Dotmesh.SetDot":         {`{"dot":` + dotParam + `,"expires":3600000000000}`, owners},
 		"Dotmesh.CreateBranch":   {`{"from":` + ofDot + `,"name":"new"}`, readers},

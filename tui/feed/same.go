@@ -15,7 +15,8 @@ func same(a, b *dotmesh.DotStatus) bool {
 
 func sameDot(a, b *dotmesh.Dot) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Owner == b.Owner && a.Current == b.Current && a.Replicas == b.Replicas &&
-		a.RPO == b.RPO && a.Expires == b.Expires && a.Created.Equal(b.Created) && slices.Equal(a.Collaborators, b.Collaborators)
+		a.RPO == b.RPO && a.Expires == b.Expires && a.Created.Equal(b.Created) && a.Origin == b.Origin &&
+		slices.Equal(a.Collaborators, b.Collaborators)
 }
 
 func sameBranch(a, b *dotmesh.BranchStatus) bool {
