@@ -56,53 +56,72 @@ func (c *cluster) lines() []string {
 }
 
 func (c *cluster) text() []string {
-	l := c.u.look
 	switch {
 	case c.err != nil:
-		return []string{"", l.fault.Render("  ! " + termsafe.Brief(errorText(c.err))), "", "  a makes, joins or upgrades a cluster"}
+		return []string{"", c.u.look.fault.Render("  ! " + termsafe.Brief(errorText(c.err))), "", "  a makes, joins or upgrades a cluster"}
 	case !c.known:
 		return []string{"", "  reading …"}
 	}
-	s, now := &c.status, c.u.o.Now()
+	text := slices.Concat(c.about(), c.voters(), c.certificates(), c.tokens())
+	return append(text, "", "  a plans init, join, upgrade or reset, and does it step by step")
+}
+
+func (c *cluster) about() []string {
+	s, l := &c.status, c.u.look
 	quorum := l.good.Render("yes, changes are possible")
 	if !s.Quorum {
 		quorum = l.fault.Render("! no: nothing can be changed now")
 	}
-	text := []string{
+	return []string{
 		"",
-		"  " + l.title.Render("Cluster ") + s.ID.String() + "  made " + when(s.Created, now),
+		"  " + l.title.Render("Cluster ") + s.ID.String() + "  made " + when(s.Created, c.u.o.Now()),
 		"  feature level " + strconv.Itoa(s.Feature) + "   voters " + strconv.Itoa(s.Voters) + "   quorum " + quorum,
-		"",
-		"  " + l.title.Render("Voters"),
 	}
+}
+
+// part begins a part of the screen.
+func (c *cluster) part(title string) []string {
+	return []string{"", "  " + c.u.look.title.Render(title)}
+}
+
+func (c *cluster) voters() []string {
+	text := c.part("Voters")
 	for i := range c.u.pic.Nodes {
 		if n := &c.u.pic.Nodes[i]; n.Voter {
-			text = append(text, "  "+fit(string(n.Name), 20, l.cut)+nodeState(n))
+			text = append(text, "  "+fit(string(n.Name), 20, c.u.look.cut)+nodeState(n))
 		}
 	}
-	text = append(text, "", "  "+l.title.Render("Certificates"))
-	for _, cert := range s.Certificates {
+	return text
+}
+
+func (c *cluster) certificates() []string {
+	l, text := c.u.look, c.part("Certificates")
+	if len(c.status.Certificates) == 0 {
+		return append(text, l.dim.Render("  none: the nodes of this cluster do not talk to each other yet"))
+	}
+	for _, cert := range c.status.Certificates {
 		line := "  " + fit(termsafe.Brief(cert.Name), 20, l.cut) + "until " + cert.Expires.Format(time.DateOnly) + "  " + termsafe.Brief(cert.Fingerprint)
-		if cert.Expires.Sub(now) < 30*24*time.Hour {
+		if cert.Expires.Sub(c.u.o.Now()) < 30*24*time.Hour {
 			line = l.warn.Render(line + "  ! soon")
 		}
 		text = append(text, line)
 	}
-	if len(s.Certificates) == 0 {
-		text = append(text, l.dim.Render("  none: the nodes of this cluster do not talk to each other yet"))
+	return text
+}
+
+func (c *cluster) tokens() []string {
+	text := c.part("Tokens with which a node can join")
+	if len(c.status.Tokens) == 0 {
+		return append(text, c.u.look.dim.Render("  none; n makes one"))
 	}
-	text = append(text, "", "  "+l.title.Render("Tokens with which a node can join"))
-	for _, t := range s.Tokens {
-		line := "  " + short(t.ID) + "  until " + when(t.Expires, now) + "  made by " + termsafe.Brief(t.By)
+	for _, t := range c.status.Tokens {
+		line := "  " + short(t.ID) + "  until " + when(t.Expires, c.u.o.Now()) + "  made by " + termsafe.Brief(t.By)
 		if t.Voter {
 			line += "  for a voter"
 		}
 		text = append(text, line)
 	}
-	if len(s.Tokens) == 0 {
-		text = append(text, l.dim.Render("  none; n makes one"))
-	}
-	return append(text, "", "  a plans init, join, upgrade or reset, and does it step by step")
+	return text
 }
 
 func (c *cluster) crumbs() string  { return "" }

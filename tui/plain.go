@@ -66,13 +66,13 @@ func (p *plain) read(ctx context.Context) {
 
 // say prints one line, whatever is in it.
 func (p *plain) say(format string, args ...any) {
-	fmt.Fprintln(p.Out, termsafe.Line(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(p.Out, termsafe.Brief(fmt.Sprintf(format, args...)))
 }
 
 // ask prints a question and returns the answer, or that it has ended: with io.EOF where the
 // input has.
 func (p *plain) ask(ctx context.Context, question string) (string, error) {
-	fmt.Fprint(p.Out, termsafe.Line(question)+" ")
+	fmt.Fprint(p.Out, termsafe.Brief(question)+" ")
 	if p.flush != nil {
 		if err := p.flush(); err != nil {
 			return "", err

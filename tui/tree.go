@@ -34,33 +34,40 @@ func grow(all []dotmesh.BranchStatus, t *theme) (twigs []twig, stashes []*dotmes
 			roots = append(roots, b)
 		}
 	}
-	drawn := map[dotmesh.BranchID]bool{}
+	tree := tree{children: children, drawn: map[dotmesh.BranchID]bool{}, look: t}
 	for _, b := range roots {
-		twigs = climb(twigs, b, "", "", children, drawn, t)
+		tree.climb(b, "", "")
 	}
 	for i := range all { // what is left descends from itself
-		if b := &all[i]; b.Stash == nil && !drawn[b.ID] {
-			twigs = climb(twigs, b, "", "", children, drawn, t)
+		if b := &all[i]; b.Stash == nil && !tree.drawn[b.ID] {
+			tree.climb(b, "", "")
 		}
 	}
-	return twigs, stashes
+	return tree.twigs, stashes
 }
 
-// climb adds a branch and all that were forked from it.
-func climb(twigs []twig, b *dotmesh.BranchStatus, stem, below string, children map[dotmesh.BranchID][]*dotmesh.BranchStatus, drawn map[dotmesh.BranchID]bool, t *theme) []twig {
-	if drawn[b.ID] {
-		return twigs
+// tree is a tree of branches as it is being drawn.
+type tree struct {
+	twigs    []twig
+	children map[dotmesh.BranchID][]*dotmesh.BranchStatus
+	drawn    map[dotmesh.BranchID]bool
+	look     *theme
+}
+
+// climb draws a branch with its stem, and all that were forked from it below it.
+func (t *tree) climb(b *dotmesh.BranchStatus, stem, below string) {
+	if t.drawn[b.ID] {
+		return
 	}
-	drawn[b.ID] = true
-	twigs = append(twigs, twig{b, stem})
-	for i, child := range children[b.ID] {
-		if i == len(children[b.ID])-1 {
-			twigs = climb(twigs, child, below+t.last, below+strings.Repeat(" ", len([]rune(t.through))), children, drawn, t)
+	t.drawn[b.ID] = true
+	t.twigs = append(t.twigs, twig{b, stem})
+	for i, child := range t.children[b.ID] {
+		if i == len(t.children[b.ID])-1 {
+			t.climb(child, below+t.look.last, below+strings.Repeat(" ", len([]rune(t.look.through))))
 		} else {
-			twigs = climb(twigs, child, below+t.branch, below+t.through, children, drawn, t)
+			t.climb(child, below+t.look.branch, below+t.look.through)
 		}
 	}
-	return twigs
 }
 
 // branchRows are the ids of the branches as a tree; the zero id stands for the stashes, which
