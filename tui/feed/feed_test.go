@@ -268,9 +268,9 @@ func TestAMillionEvents(t *testing.T) {
 			s.do(func() { s.base, s.events = s.base+len(s.events), nil }) // they have been read
 		}
 		synctest.Wait()
-		wantLive(t, s, after(t, f, 100*time.Millisecond))
-		if tenths := int(time.Since(began) / (100 * time.Millisecond)); pictures > tenths+1 || pictures < tenths/2 {
-			t.Errorf("%d pictures in %d tenths of a second", pictures, tenths)
+		wantLive(t, s, after(t, f, 125*time.Millisecond))
+		if eighths := int(time.Since(began) / (125 * time.Millisecond)); pictures > eighths+1 || pictures < eighths/2 {
+			t.Errorf("%d pictures in %d eighths of a second", pictures, eighths)
 		}
 		cancel()
 		reader.Wait()
@@ -291,7 +291,7 @@ func TestTheFirstChangeIsShownAtOnce(t *testing.T) {
 			}
 			seen, took = p.Rev, append(took, time.Since(began))
 		}
-		if want := []time.Duration{0, 100 * time.Millisecond, 100 * time.Millisecond}; !slices.Equal(took, want) {
+		if want := []time.Duration{0, 125 * time.Millisecond, 125 * time.Millisecond}; !slices.Equal(took, want) {
 			t.Errorf("changes took %v, want %v", took, want)
 		}
 	})
@@ -547,7 +547,7 @@ func TestRefresh(t *testing.T) {
 			s.branches[b.ID] = b
 		})
 		f.Refresh()
-		wantLive(t, s, after(t, f, 100*time.Millisecond))
+		wantLive(t, s, after(t, f, 125*time.Millisecond))
 	})
 }
 
