@@ -38,8 +38,8 @@ func (u *ui) commit() tea.Cmd {
 		heading: "Commit " + named(all), do: "Commit", alike: len(all) - 1, gone: allThere(all...),
 		about:  u.committed(all, hidden),
 		fields: []*field{newField("message", "", nil), newField("metadata", "", checkMetadata)},
-		command: func(v []string) []string {
-			args := append([]string{"commit"}, all[0].flags()...)
+		command: func(v []string, i int) []string {
+			args := append([]string{"commit"}, all[i].flags()...)
 			args = append(args, "-m", v[0])
 			pairs, _ := parseMetadata(v[1])
 			for _, k := range slices.Sorted(maps.Keys(pairs)) { // else the line would flicker
@@ -98,7 +98,7 @@ func (u *ui) initDot() tea.Cmd {
 	return u.openForm(&form{
 		heading: "New dot", do: "Make it", about: []string{"A dot begins empty, with one branch and one commit."},
 		fields:  []*field{newField("name", "", checkDotName)},
-		command: func(v []string) []string { return []string{"init", v[0]} },
+		command: func(v []string, _ int) []string { return []string{"init", v[0]} },
 		submit: func(v []string) tea.Cmd {
 			name, _ := dotmesh.ParseDotName(v[0]) // it was judged
 			return u.makeDot("init "+v[0], func(ctx context.Context, s dotmesh.Service) (dotmesh.DotStatus, error) {
@@ -139,7 +139,7 @@ func (u *ui) branch() tea.Cmd {
 		heading: "New branch of " + from.Dot.String(), do: "Branch", about: []string{"From " + of + ". No bytes are copied."},
 		fields: []*field{newField("name", "", checkName), newChoice("check it out", "no", "yes")},
 		gone:   gone,
-		command: func(v []string) []string {
+		command: func(v []string, _ int) []string {
 			line := []string{"branch", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
 			if v[1] == "yes" {
 				line = append([]string{"checkout", "-b"}, line[1:]...)
@@ -170,7 +170,7 @@ func (u *ui) forkDot() tea.Cmd {
 		heading: "Fork " + from.Dot.String(), do: "Fork", gone: gone,
 		about:  []string{"A dot of its own, from " + of + ".", "Data are copied: nothing that is done to either changes the other."},
 		fields: []*field{newField("name", "", checkDotName)},
-		command: func(v []string) []string {
+		command: func(v []string, _ int) []string {
 			return []string{"dot", "fork", v[0], cmp.Or(from.Ref, string(from.Branch)), "--dot", from.Dot.String()}
 		},
 		submit: func(v []string) tea.Cmd {
@@ -211,7 +211,7 @@ func (u *ui) checkout() tea.Cmd {
 	}
 	return u.openForm(&form{
 		heading: "Check out " + string(at.Name), do: "Check out", about: about, gone: allThere(targetOf(d, at)),
-		command: func([]string) []string { return []string{"checkout", string(at.Name), "--dot", d.Name.String()} },
+		command: func([]string, int) []string { return []string{"checkout", string(at.Name), "--dot", d.Name.String()} },
 		submit: func([]string) tea.Cmd {
 			return u.call("checkout "+string(at.Name), func(ctx context.Context, s dotmesh.Service) (string, error) {
 				_, err := s.Checkout(ctx, dotmesh.BranchRequest{Dot: d.Name, Branch: at.Name, Request: dotmesh.NewUUID()})
@@ -235,7 +235,7 @@ func (u *ui) reset() tea.Cmd {
 	t := targetOf(d, at)
 	return u.openForm(&form{
 		heading: "Reset " + t.String(), do: "Reset", about: about, gone: allThere(t),
-		command: func([]string) []string { return append([]string{"reset", c.ID.String()}, t.flags()...) },
+		command: func([]string, int) []string { return append([]string{"reset", c.ID.String()}, t.flags()...) },
 		submit: func([]string) tea.Cmd {
 			return u.call("reset "+t.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
 				if err := t.check(ctx, s); err != nil {
@@ -287,7 +287,7 @@ func (u *ui) discard() tea.Cmd {
 	return u.openForm(&form{
 		heading: "Discard what is in no commit", do: "Discard", alike: len(all) - 1, gone: allThere(all...),
 		about:   append(listed(all, hidden), "Back to the newest commit of each.", "Stashes keep what is dropped for 30 days; z brings it back."),
-		command: func([]string) []string { return append([]string{"discard"}, all[0].flags()...) },
+		command: func(_ []string, i int) []string { return append([]string{"discard"}, all[i].flags()...) },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "discard", "discarded", all, func(ctx context.Context, s dotmesh.Service, t target) error {
 				if err := t.check(ctx, s); err != nil {
@@ -342,7 +342,7 @@ func (u *ui) deleteDots() tea.Cmd {
 			}
 			return why
 		},
-		command: func([]string) []string { return []string{"dot", "delete", all[0].String()} },
+		command: func(_ []string, i int) []string { return []string{"dot", "delete", all[i].String()} },
 		submit:  func([]string) tea.Cmd { return u.deleteEach(all) },
 	})
 }
@@ -392,8 +392,8 @@ func (u *ui) deleteBranches() tea.Cmd {
 		heading: "Delete " + plural(len(all), "branch", "branches") + " of " + d.Name.String(), do: "Delete", typed: typed, alike: len(all) - 1,
 		about: append(listed(all, hidden), "The data are kept until retention ends; until then z brings a branch back."),
 		gone:  allThere(all...),
-		command: func([]string) []string {
-			return []string{"branch", "-d", string(all[0].branch), "--dot", all[0].dot.String()}
+		command: func(_ []string, i int) []string {
+			return []string{"branch", "-d", string(all[i].branch), "--dot", all[i].dot.String()}
 		},
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, t target) error {
@@ -415,7 +415,7 @@ func (u *ui) deleteCommit() tea.Cmd {
 	return u.openForm(&form{
 		heading: "Delete a commit of " + t.String(), do: "Delete", typed: short(c.ID), gone: allThere(t),
 		about:   []string{short(c.ID) + ", " + u.subject(c.Message), "It goes from the branch's history; until retention ends z brings it back."},
-		command: func([]string) []string { return append([]string{"commit", "delete", c.ID.String()}, t.flags()...) },
+		command: func([]string, int) []string { return append([]string{"commit", "delete", c.ID.String()}, t.flags()...) },
 		submit: func([]string) tea.Cmd {
 			return u.call("delete "+short(c.ID), func(ctx context.Context, s dotmesh.Service) (string, error) {
 				return "deleted " + short(c.ID), s.DeleteCommit(ctx, dotmesh.CommitRef{
@@ -440,7 +440,7 @@ func (u *ui) move() tea.Cmd {
 				"To "+name+", with the consent of the master now. What is in use is refused, and says who uses it.",
 				"The newest increment goes over; until "+name+" takes it, x in Transfers leaves it where it is.",
 			),
-			command: func([]string) []string { return []string{"move", all[0].String(), name} },
+			command: func(_ []string, i int) []string { return []string{"move", all[i].String(), name} },
 			submit: func([]string) tea.Cmd {
 				return callEach(u, "move", "on its way to "+name+":", all, func(ctx context.Context, s dotmesh.Service, t target) error {
 					_, err := s.Move(ctx, dotmesh.MoveRequest{Dot: t.dot, Branch: t.branch, Node: name, Request: dotmesh.NewUUID()})
@@ -481,7 +481,7 @@ func (u *ui) takeover() tea.Cmd {
 				string(n.Name) + " becomes the master; " + masterName(at) + " is not asked. This is for when that will not come back.",
 				"Commits are kept. What only the old master has in no commit (last known: " + dirty(at.Dirty) + ") is not on the new one; it becomes a stash if the old one returns.",
 			},
-			command: func([]string) []string {
+			command: func([]string, int) []string {
 				return []string{"move", t.String(), string(n.Name), "--force", "--epoch", strconv.FormatUint(p.Epoch, 10)}
 			},
 			submit: func([]string) tea.Cmd {
@@ -509,7 +509,7 @@ func (u *ui) dotSettings() tea.Cmd {
 		fields: []*field{
 			newField("replicas", replicas, nil), newField("rpo", often, checkDuration), newField("expires", expires, checkDuration),
 		},
-		command: func(v []string) []string {
+		command: func(v []string, _ int) []string {
 			return []string{"dot", "set", d.Name.String(), "replicas=" + v[0], "rpo=" + v[1], "expires=" + v[2]}
 		},
 		submit: func(v []string) tea.Cmd {
@@ -586,5 +586,5 @@ func (u *ui) showCommand() tea.Cmd {
 	if line == "" {
 		return u.say("dm has no command for this")
 	}
-	return u.copyLine(line, "")
+	return tea.Batch(tea.SetClipboard(line), u.say("copied: "+line))
 }

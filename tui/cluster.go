@@ -136,7 +136,7 @@ func (u *ui) newToken() tea.Cmd {
 	return u.openForm(&form{
 		heading: "New token", do: "Make it", about: []string{"One node can join with it."},
 		fields: []*field{newField("good for", "1h", checkDuration), newChoice("the node votes", "no", "yes")},
-		command: func(v []string) []string {
+		command: func(v []string, _ int) []string {
 			args := []string{"cluster", "token", "--lasts", v[0]}
 			if v[1] == "yes" {
 				args = append(args, "--voter")

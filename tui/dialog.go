@@ -76,11 +76,11 @@ type form struct {
 	heading string
 	about   []string // what will happen
 	fields  []*field
-	do      string                         // what the button says
-	typed   string                         // the name to be typed; "": none
-	gone    func(u *ui) string             // why it cannot be done any more; nil: it always can
-	command func(values []string) []string // dm's arguments for the same; nil: there are none
-	alike   int                            // how many more such commands it takes to do all of it
+	do      string                                // what the button says
+	typed   string                                // the name to be typed; "": none
+	gone    func(u *ui) string                    // why it cannot be done any more; nil: it always can
+	command func(values []string, i int) []string // dm's arguments that do the same to the ith thing; nil: there are none
+	alike   int                                   // how many more things there are than the first
 	submit  func(values []string) tea.Cmd
 	focus   int // a field, then Cancel, then the operation
 	problem string
@@ -202,10 +202,10 @@ func (f *form) commandLine(u *ui) string {
 	if f.command == nil {
 		return ""
 	}
-	return u.commandLine(f.command(f.values()))
+	return u.commandLine(f.command(f.values(), 0))
 }
 
-// copyCommand copies the command line of the form that has the keys.
+// copyCommand copies the command lines of the form that has the keys, one for each thing.
 func (u *ui) copyCommand() tea.Cmd {
 	f, ok := u.dialog().(*form)
 	if !ok {
@@ -215,12 +215,11 @@ func (u *ui) copyCommand() tea.Cmd {
 	if line == "" {
 		return u.say("dm has no command for this")
 	}
-	return u.copyLine(line, more(f.alike))
-}
-
-// copyLine copies a command line, and says so with what is to be said after it.
-func (u *ui) copyLine(line, after string) tea.Cmd {
-	return tea.Batch(tea.SetClipboard(line), u.say("copied: "+line+after))
+	lines := []string{line}
+	for i := range f.alike {
+		lines = append(lines, u.commandLine(f.command(f.values(), i+1)))
+	}
+	return tea.Batch(tea.SetClipboard(strings.Join(lines, "\n")), u.say("copied: "+line+more(f.alike)))
 }
 
 func (f *form) press(u *ui, k tea.KeyPressMsg) tea.Cmd {

@@ -263,11 +263,11 @@ func (u *ui) drain() tea.Cmd {
 			plural(s.Masters, "branch", "branches") + " of which it is the master " + "go to other nodes; what is in use waits.",
 			"It takes no branch until N is pressed again.",
 		},
-		command: func([]string) []string { return []string{"cluster", "drain", name} },
+		command: func([]string, int) []string { return []string{"cluster", "drain", name} },
 	}
 	if r.Stop {
 		f.heading, f.do, f.about = "Stop draining "+name, "Stop", []string{name + " takes branches again."}
-		f.command = func([]string) []string { return []string{"cluster", "drain", name, "--stop"} }
+		f.command = func([]string, int) []string { return []string{"cluster", "drain", name, "--stop"} }
 	}
 	f.submit = func([]string) tea.Cmd {
 		return u.call("drain "+name, func(ctx context.Context, sv dotmesh.Service) (string, error) {

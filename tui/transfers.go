@@ -243,7 +243,7 @@ func (u *ui) cancelTransfer() tea.Cmd {
 	return u.openForm(&form{
 		heading: "Cancel " + plural(len(all), "transfer", "transfers"), do: "End it", alike: len(all) - 1,
 		about:   append(listed(all, hidden), "What has arrived whole stays; t goes on from there. A move stays with its master."),
-		command: func([]string) []string { return []string{"transfers", "cancel", all[0].id.String()} },
+		command: func(_ []string, i int) []string { return []string{"transfers", "cancel", all[i].id.String()} },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "cancel", "cancelled", all, func(ctx context.Context, s dotmesh.Service, t chosenTransfer) error {
 				return s.CancelTransfer(ctx, t.id)
@@ -270,7 +270,7 @@ func (u *ui) retryTransfer() tea.Cmd {
 	return u.openForm(&form{
 		heading: "Try " + plural(len(all), "transfer", "transfers") + " again", do: "Try again", alike: len(all) - 1,
 		about:   listed(all, hidden),
-		command: func([]string) []string { return []string{"transfers", "retry", all[0].id.String()} },
+		command: func(_ []string, i int) []string { return []string{"transfers", "retry", all[i].id.String()} },
 		submit:  retry,
 	})
 }

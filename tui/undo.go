@@ -31,7 +31,7 @@ func (u *ui) bringBack(gone []wholeDot) tea.Cmd {
 	return u.openForm(&form{
 		heading: "Undo: bring back " + plural(len(gone), "dot", "dots"), do: "Undo", alike: len(gone) - 1,
 		about:   append(listed(gone, 0), "They come back as they were when they were deleted, and can be deleted again."),
-		command: func([]string) []string { return []string{"undo", "--dot", gone[0].String()} },
+		command: func(_ []string, i int) []string { return []string{"undo", "--dot", gone[i].String()} },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "bring back", "brought back", gone, func(ctx context.Context, s dotmesh.Service, d wholeDot) error {
 				ops, err := s.Ops(ctx, dotmesh.OpsRequest{Dot: d.dot, Limit: 1})
@@ -81,10 +81,12 @@ func (u *ui) askUndo(d *dotmesh.DotStatus, op *dotmesh.Op) tea.Cmd {
 	}
 	return u.openForm(&form{
 		heading: "Undo operation " + strconv.FormatUint(n, 10) + " of " + d.Name.String(), do: "Undo",
-		about:   []string{about, "An undo can be undone."},
-		gone:    stillThere(d.ID, d.Name),
-		command: func([]string) []string { return []string{"undo", strconv.FormatUint(n, 10), "--dot", d.Name.String()} },
-		submit:  func([]string) tea.Cmd { return u.undoOp(d.Name, n) },
+		about: []string{about, "An undo can be undone."},
+		gone:  stillThere(d.ID, d.Name),
+		command: func([]string, int) []string {
+			return []string{"undo", strconv.FormatUint(n, 10), "--dot", d.Name.String()}
+		},
+		submit: func([]string) tea.Cmd { return u.undoOp(d.Name, n) },
 	})
 }
 
@@ -111,7 +113,7 @@ func (u *ui) undoMaking(d *dotmesh.DotStatus, op *dotmesh.Op) tea.Cmd {
 	f := &form{
 		heading: "Undo " + string(op.Verb) + " on " + d.Name.String(), do: "Delete", gone: stillThere(d.ID, d.Name),
 		about: []string{"The operation made branch " + string(op.Name) + "; to undo it is to delete that."},
-		command: func([]string) []string {
+		command: func([]string, int) []string {
 			return []string{"undo", strconv.FormatUint(op.N, 10), "--dot", d.Name.String()}
 		},
 		submit: func([]string) tea.Cmd { return u.undoOp(d.Name, op.N) },
