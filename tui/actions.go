@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"dotmesh.io/dotmesh"
 )
@@ -278,25 +279,73 @@ func keptIn(c dotmesh.Changed) string {
 	return "; " + string(c.Stash.Name) + " keeps what was dropped, z undoes"
 }
 
-// discard drops what is in no commit.
+// discard drops what is in no commit, and shows first what that is: the files of one branch,
+// the bytes of several.
 func (u *ui) discard() tea.Cmd {
 	all, hidden := u.browse.targets()
 	if len(all) == 0 {
 		return u.nothing("a dot or branch")
 	}
-	return u.openForm(&form{
+	losses := make([]loss, len(all))
+	for i, t := range all {
+		losses[i] = loss{t, unknown}
+		if at := u.browse.branch(t.dotID, t.branchID); at != nil {
+			losses[i].bytes = dirty(at.Dirty)
+		}
+	}
+	f := &form{
 		heading: "Discard what is in no commit", do: "Discard", alike: len(all) - 1, gone: allThere(all...),
-		about:   append(listed(all, hidden), "Back to the newest commit of each.", "Stashes keep what is dropped for 30 days; z brings it back."),
+		about:   append(listed(losses, hidden), "Back to the newest commit.", "A stash keeps what is dropped for 30 days; z brings it back."),
 		command: func(_ []string, i int) []string { return append([]string{"discard"}, all[i].flags()...) },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "discard", "discarded", all, func(ctx context.Context, s dotmesh.Service, t target) error {
-				if err := t.check(ctx, s); err != nil {
-					return err
-				}
-				_, err := s.Discard(ctx, dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: t.dot, Branch: t.branch, Request: dotmesh.NewUUID()}})
+				_, err := t.discard(ctx, s)
 				return err
 			})
 		},
+	}
+	if len(all) > 1 || hidden > 0 {
+		return u.openForm(f)
+	}
+	f.submit = func([]string) tea.Cmd {
+		return u.call("discard "+all[0].String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
+			changed, err := all[0].discard(ctx, s)
+			return "discarded " + all[0].String() + keptIn(changed), err
+		})
+	}
+	return tea.Batch(u.openForm(f), u.previewFiles(f, all[0]))
+}
+
+// loss is a branch and how much of it is in no commit.
+type loss struct {
+	target
+	bytes string
+}
+
+func (l loss) String() string { return l.target.String() + ": " + l.bytes + " in no commit" }
+
+// discard drops what is in no commit of a branch, if that is still the one that was chosen.
+func (t target) discard(ctx context.Context, s dotmesh.Service) (dotmesh.Changed, error) {
+	if err := t.check(ctx, s); err != nil {
+		return dotmesh.Changed{}, err
+	}
+	return s.Discard(ctx, dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: t.dot, Branch: t.branch, Request: dotmesh.NewUUID()}})
+}
+
+// previewFiles adds to what a form says which files of a branch are in no commit.
+func (u *ui) previewFiles(f *form, t target) tea.Cmd {
+	const most = 8
+	return fetch(u, func(ctx context.Context, s dotmesh.Service) (diffstat, error) {
+		return readFiles(ctx, s, dotmesh.DiffRequest{Dot: t.dot, Branch: t.branch}, maxFiles), nil
+	}, func(u *ui, d diffstat, _ error) tea.Cmd {
+		for i, line := range u.diffstatLines(d, false) {
+			if i > most {
+				f.about = append(f.about, "   "+u.look.cut+" and "+count(len(d.files)-most)+" more")
+				break
+			}
+			f.about = append(f.about, ansi.Strip(line))
+		}
+		return nil
 	})
 }
 

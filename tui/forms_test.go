@@ -348,3 +348,17 @@ func TestASmallTerminalShowsFirstWhatGoes(t *testing.T) {
 		d.sees("payments-db:", "~ more", "type delete 4 dots", "Cancel")
 	})
 }
+
+// TestADiscardShowsWhatItDrops, file by file, and then what keeps it.
+func TestADiscardShowsWhatItDrops(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("ann/playground")
+		at := d.dot("ann/playground").Branch
+		d.keys("X")
+		d.sees("ann/playground@"+string(at.Name)+": +", "in no commit", "modified", "~ ")
+		d.keys("enter")
+		d.sees("discarded ann/playground@"+string(at.Name), "keeps what was dropped, z undoes")
+		d.keys("X", "enter")
+		d.sees("nothing was dropped")
+	})
+}
