@@ -462,6 +462,7 @@ type sheet struct {
 	at      int                 // the line at the top, or the chosen one
 	height  int
 	loading bool
+	again   func() []string // the text for a new picture, nil where it stays; nil: it always does
 }
 
 func (s *sheet) title() string { return s.heading }
@@ -534,4 +535,11 @@ func (s *sheet) scroll(name string) {
 
 func (s *sheet) paste(*ui, string) tea.Cmd { return nil }
 
-func (s *sheet) take(*ui) {}
+func (s *sheet) take(*ui) {
+	if s.again == nil {
+		return
+	}
+	if text := s.again(); text != nil {
+		s.text = text
+	}
+}

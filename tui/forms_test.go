@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -360,5 +361,29 @@ func TestADiscardShowsWhatItDrops(t *testing.T) {
 		d.sees("discarded ann/playground@"+string(at.Name), "keeps what was dropped, z undoes")
 		d.keys("X", "enter")
 		d.sees("nothing was dropped")
+	})
+}
+
+// TestATransferIsFollowed where it is described, until it has ended, and then there is
+// nothing left to cancel.
+func TestATransferIsFollowed(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.keys("3")
+		s := d.u.screens[atTransfers].(*transfers)
+		running := slices.IndexFunc(d.u.pic.Transfers, func(t dotmesh.Transfer) bool {
+			return t.Kind == dotmesh.TransferPush && t.State == dotmesh.TransferRunning
+		})
+		s.rows.Select(d.u.pic.Transfers[running].ID)
+		d.keys("enter")
+		d.sees("state     running", " to go")
+		d.seesNot("ended  ")
+		for range 60 {
+			d.cluster.Step(time.Second)
+		}
+		d.settle()
+		d.sees("state     done", "100%", "ended  ")
+		d.seesNot(" to go")
+		d.keys("esc", "x")
+		d.sees("put the cursor on a transfer that is under way first")
 	})
 }

@@ -202,16 +202,44 @@ func (t *transfers) describe() tea.Cmd {
 	if !ok || tr == nil {
 		return nil
 	}
-	now := t.u.o.Now()
-	return t.u.ask(&sheet{heading: route(tr), text: []string{
-		"id        " + tr.ID.String(),
-		"state     " + string(tr.State) + " " + t.u.why(tr),
-		"bytes     " + size(tr.Sent) + " of " + size(tr.Size) + ", " + size(tr.Rate) + "/s",
-		"commits   " + strconv.Itoa(tr.Commits) + " of " + strconv.Itoa(tr.Of) + ", now " + short(tr.Commit),
-		"began     " + when(tr.Started, now),
-		"last word " + when(tr.Updated, now),
-		"ended     " + when(tr.Ended, now),
-	}})
+	s := &sheet{heading: route(tr), text: t.u.aboutTransfer(tr)}
+	s.again = func() []string { // what is on its way is followed
+		if tr := t.u.transfer(id); tr != nil {
+			return t.u.aboutTransfer(tr)
+		}
+		return nil
+	}
+	return t.u.ask(s)
+}
+
+func (u *ui) aboutTransfer(t *dotmesh.Transfer) []string {
+	now := u.o.Now()
+	text := []string{
+		"id        " + t.ID.String(),
+		"state     " + string(t.State) + " " + u.why(t),
+	}
+	sent := size(t.Sent)
+	if t.Size > 0 {
+		sent += " of " + size(t.Size) + "  " + u.look.progress(t.Sent, t.Size, 20) + " " + percent(t)
+	}
+	if t.State == dotmesh.TransferRunning {
+		sent += "  " + size(t.Rate) + "/s"
+		if d, ok := t.Left(); ok {
+			sent += ", " + left(d) + " to go"
+		}
+	}
+	text = append(text, "bytes     "+sent)
+	if t.Of > 0 {
+		text = append(text, "commits   "+strconv.Itoa(t.Commits)+" of "+strconv.Itoa(t.Of))
+	}
+	if !t.Commit.IsZero() {
+		text = append(text, "commit    "+t.Commit.String())
+	}
+	text = append(text, "began     "+when(t.Started, now), "last word "+when(t.Updated, now))
+	if t.State.Ended() {
+		text = append(text, "ended     "+when(t.Ended, now))
+	}
+	return text
 }
 
 // chosenTransfer is one that a key is for.
@@ -237,8 +265,8 @@ func (u *ui) chosenTransfers() (all []chosenTransfer, hidden int) {
 // cancelTransfer ends transfers. It asks once.
 func (u *ui) cancelTransfer() tea.Cmd {
 	all, hidden := u.chosenTransfers()
-	if len(all) == 0 {
-		return u.nothing("a transfer")
+	if !slices.ContainsFunc(all, func(c chosenTransfer) bool { return !u.transfer(c.id).State.Ended() }) {
+		return u.nothing("a transfer that is under way")
 	}
 	return u.openForm(&form{
 		heading: "Cancel " + plural(len(all), "transfer", "transfers"), do: "End it", alike: len(all) - 1,
