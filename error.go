@@ -126,20 +126,29 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// Text returns what a user is told of err: the texts of its chain, outermost first, or
-// the whole error where nobody wrote one.
+// Text returns what a user is told of err: the texts of its chain, outermost first, those of
+// joined errors too, or the whole error where nobody wrote one.
 func Text(err error) string {
-	var texts []string
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if d, ok := e.(*Error); ok && d.Text != "" {
-			texts = append(texts, d.Text)
-		}
-	}
-	if len(texts) > 0 {
-		return strings.Join(texts, ": ")
-	}
 	if err == nil {
 		return ""
 	}
+	if all := texts(err); len(all) > 0 {
+		return strings.Join(all, ": ")
+	}
 	return err.Error()
+}
+
+func texts(err error) (all []string) {
+	if e, ok := err.(*Error); ok && e.Text != "" {
+		all = append(all, e.Text)
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return append(all, texts(e.Unwrap())...)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			all = append(all, texts(one)...)
+		}
+	}
+	return all
 }

@@ -56,6 +56,7 @@ func TestText(t *testing.T) {
 		"nothing":                  {nil, ""},
 		"no text anywhere":         {dotmesh.Wrap("op", io.EOF), "op: EOF"},
 		"texts outermost first":    {&dotmesh.Error{Text: "cannot reset", Err: fmt.Errorf("x: %w", dotmesh.E("op", dotmesh.Busy, "in use by %s", "db"))}, "cannot reset: in use by db"},
+		"joined with another":      {dotmesh.Wrap("op", errors.Join(dotmesh.E("op", dotmesh.Invalid, "it is a directory"), io.EOF)), "it is a directory"},
 		"only a kind":              {&dotmesh.Error{Kind: dotmesh.NoSpace}, "no space"},
 		"the operation is no text": {dotmesh.E("op", dotmesh.Invalid, "x"), "x"},
 	} {
