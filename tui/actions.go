@@ -353,7 +353,7 @@ func (u *ui) previewFiles(f *form, t target) tea.Cmd {
 func (u *ui) delete() tea.Cmd {
 	switch u.browse.focus {
 	case paneCommits:
-		return u.deleteCommit()
+		return u.deleteCommits()
 	case paneBranches:
 		return u.deleteBranches()
 	}
@@ -455,24 +455,32 @@ func (u *ui) deleteBranches() tea.Cmd {
 	})
 }
 
-func (u *ui) deleteCommit() tea.Cmd {
-	d, at, c := u.browse.dot(), u.browse.branchAt(), u.browse.commitAt()
-	if d == nil || at == nil || c == nil {
+func (u *ui) deleteCommits() tea.Cmd {
+	d, at, all := u.browse.dot(), u.browse.branchAt(), u.browse.chosenCommits()
+	if d == nil || at == nil || len(all) == 0 {
 		return u.nothing("a commit")
 	}
 	t := targetOf(d, at)
-	return u.openForm(&form{
-		heading: "Delete a commit of " + t.String(), do: "Delete", typed: short(c.ID), gone: allThere(t),
-		about:   []string{short(c.ID) + ", " + u.subject(c.Message), "It goes from the branch's history; until retention ends z brings it back."},
-		command: func([]string, int) []string { return append([]string{"commit", "delete", c.ID.String()}, t.flags()...) },
+	typed := short(all[0].ID)
+	if len(all) > 1 {
+		typed = "delete " + strconv.Itoa(len(all)) + " commits"
+	}
+	f := &form{
+		heading: "Delete " + plural(len(all), "commit", "commits") + " of " + t.String(), do: "Delete", typed: typed, alike: len(all) - 1, gone: allThere(t),
+		command: func(_ []string, i int) []string {
+			return append([]string{"commit", "delete", all[i].ID.String()}, t.flags()...)
+		},
 		submit: func([]string) tea.Cmd {
-			return u.call("delete "+short(c.ID), func(ctx context.Context, s dotmesh.Service) (string, error) {
-				return "deleted " + short(c.ID), s.DeleteCommit(ctx, dotmesh.CommitRef{
-					Dot: t.dot, Branch: t.branch, Ref: c.ID.String(), Request: dotmesh.NewUUID(),
-				})
+			return callEach(u, "delete", "deleted", all, func(ctx context.Context, s dotmesh.Service, c chosenCommit) error {
+				return s.DeleteCommit(ctx, dotmesh.CommitRef{Dot: t.dot, Branch: t.branch, Ref: c.ID.String(), Request: dotmesh.NewUUID()})
 			})
 		},
-	})
+	}
+	for _, c := range all {
+		f.about = append(f.about, c.String()+", "+u.subject(c.Message))
+	}
+	f.about = append(f.about, "What is deleted goes from the branch's history; until retention ends z brings it back.")
+	return u.openForm(f)
 }
 
 // move lets one choose the node that becomes the master of what is marked.

@@ -443,8 +443,9 @@ func (b *browse) name() string {
 		}
 		names = orElse(names, d.Name.String())
 	case b.focus == paneBranches:
-		if at := b.branchAt(); at != nil {
-			names = []string{d.Name.String() + "@" + string(at.Name)}
+		all, _ := b.targets()
+		for _, t := range all {
+			names = append(names, t.String())
 		}
 	default:
 		for _, id := range b.commits.Marked() {

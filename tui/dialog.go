@@ -167,7 +167,8 @@ func (f *form) rest(u *ui, width int) (lines []string) {
 		}
 	}
 	if line := f.commandLine(u); line != "" {
-		lines = append(lines, u.look.dim.Render(ansi.Truncate("= "+line+more(f.alike), width, u.look.cut)))
+		after := more(f.alike)
+		lines = append(lines, u.look.dim.Render(ansi.Truncate("= "+line, width-ansi.StringWidth(after), u.look.cut)+after))
 	}
 	return append(lines, f.buttons(u, width))
 }

@@ -387,3 +387,31 @@ func TestATransferIsFollowed(t *testing.T) {
 		d.sees("put the cursor on a transfer that is under way first")
 	})
 }
+
+// TestMarkedCommitsAreDeletedTogether, and marked branches copied so: a mark is never passed
+// over for what the cursor is on.
+func TestMarkedCommitsAreDeletedTogether(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onBranch("qa/fixtures", "side")
+		d.keys("space", "home", "space", "y")
+		if want := "qa/fixtures@master\nqa/fixtures@side"; d.copied != want {
+			t.Errorf("copied %q, want %q", d.copied, want)
+		}
+		d.onDot("shop")
+		d.keys("tab", "tab", "end", "up", "up", "space", "space", "home")
+		marked := d.u.browse.commits.Marked()
+		d.keys("D")
+		d.sees("- Delete 2 commits of shop@master", short(marked[0])+", ", short(marked[1])+", ", "and 1 more")
+		d.keys("shift+tab", " delete 2 commits", "ctrl+s")
+		d.sees("deleted 2 of 2")
+		page, err := d.cluster.Log(d.ctx, dotmesh.LogRequest{Dot: d.dot("shop").Name, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range page.Commits {
+			if slices.Contains(marked, c.ID) {
+				t.Errorf("%s is still there", short(c.ID))
+			}
+		}
+	})
+}

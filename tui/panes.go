@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/termsafe"
 	"dotmesh.io/dotmesh/tui/feed"
@@ -343,7 +341,7 @@ func (b *browse) aboutCommit(c *dotmesh.Commit, width int) []string {
 		lines = append(lines, "   "+b.u.look.title.Render(line))
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Metadata)) {
-		lines = append(lines, b.label(ansi.Truncate(k, 9, b.u.look.cut), c.Metadata[k]))
+		lines = append(lines, b.label("metadata", k+"="+c.Metadata[k])) // no label is theirs
 	}
 	if at := b.branchAt(); at != nil && len(at.Replicas) > 0 {
 		lines = append(lines, b.label("on", heldBy(at, c.ID)))

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dotmesh.io/dotmesh"
@@ -68,6 +69,25 @@ func (b *browse) chosenDots() (ids []dotmesh.DotID, hidden int) {
 		ids = []dotmesh.DotID{d.ID}
 	}
 	return ids, 0
+}
+
+// chosenCommit is one that a key is for.
+type chosenCommit struct{ *dotmesh.Commit }
+
+func (c chosenCommit) String() string { return short(c.ID) }
+
+// chosenCommits are the marked ones, newest first, else the one under the cursor.
+func (b *browse) chosenCommits() (all []chosenCommit) {
+	marked := b.commits.Marked()
+	for i := range b.log.commits {
+		if c := &b.log.commits[i]; slices.Contains(marked, c.ID) {
+			all = append(all, chosenCommit{c})
+		}
+	}
+	if c := b.commitAt(); len(all) == 0 && c != nil {
+		all = append(all, chosenCommit{c})
+	}
+	return all
 }
 
 // listed says in full what is acted on, where one may not see all of it.

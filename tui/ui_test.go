@@ -369,7 +369,7 @@ func TestALongMessageLeavesInSightWhatADialogSays(t *testing.T) {
 		d.keys("tab", "tab", "home", "down", "R")
 		d.sees("Back to", "short", "Off the branch: 1 commit", "long long", "A stash keeps all of it")
 		d.keys("esc", "home", "D")
-		d.sees("long long", "It goes from the branch")
+		d.sees("long long", "What is deleted goes from")
 	})
 }
 
