@@ -61,6 +61,10 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{Settings{Palette: "pink"}, `palette: "pink"`},
 		{Settings{Keys: map[string][]string{"comit": {"c"}}}, `keys: there is no "comit"`},
 		{Settings{Keys: map[string][]string{"commit": {"q"}}}, "keys: q would be both"},
+		{Settings{Keys: map[string][]string{"commit": {"Ctrl-S"}}}, `keys: commit: "Ctrl-S" is no key`},
+		{Settings{Keys: map[string][]string{"commit": {"ctrl+S"}}}, `"ctrl+S" is no key`},
+		{Settings{Keys: map[string][]string{"commit": {" "}}}, `" " is no key`},
+		{Settings{Keys: map[string][]string{"commit": {""}}}, `"" is no key`},
 		{Settings{Columns: []string{"NAME", "COLOUR"}}, `columns: there is no "COLOUR"`},
 	} {
 		err := test.settings.Validate()
@@ -68,7 +72,7 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 			t.Errorf("%+v: got %v, want %s", test.settings, err, test.want)
 		}
 	}
-	good := Settings{Palette: "light", Keys: map[string][]string{"commit": {"C"}}, Columns: []string{"NAME", "DIRTY"}}
+	good := Settings{Palette: "light", Keys: map[string][]string{"commit": {"C", "é", "f9", "alt+enter", "ctrl+t"}}, Columns: []string{"NAME", "DIRTY"}}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -116,5 +120,16 @@ func TestTextFieldsGetEveryPrintableKey(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestEveryKeyOfTheTableIsAKey: a setting can name what the table names.
+func TestEveryKeyOfTheTableIsAKey(t *testing.T) {
+	for _, b := range bindings() {
+		for _, key := range b.keys {
+			if !isKey(key) {
+				t.Errorf("%s: %q", b.name, key)
+			}
+		}
 	}
 }

@@ -1,8 +1,11 @@
 package tui
 
 import (
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"dotmesh.io/dotmesh"
 )
@@ -24,9 +27,14 @@ func (s *Settings) Validate() error {
 		return dotmesh.E(op, dotmesh.Invalid, "palette: %q is none of %s", s.Palette, strings.Join(Palettes(), ", "))
 	}
 	all := bindings()
-	for name := range s.Keys {
+	for name, keys := range s.Keys {
 		if !slices.ContainsFunc(all, func(b binding) bool { return b.name == name }) {
 			return dotmesh.E(op, dotmesh.Invalid, "keys: there is no %q; the help lists the names", name)
+		}
+		for _, key := range keys {
+			if !isKey(key) {
+				return dotmesh.E(op, dotmesh.Invalid, "keys: %s: %q is no key; write it as c, C, ctrl+s, space or f5", name, key)
+			}
 		}
 	}
 	for _, title := range s.Columns {
@@ -35,6 +43,18 @@ func (s *Settings) Validate() error {
 		}
 	}
 	return clash(newKeymap(s.Keys, false))
+}
+
+var namedKey = regexp.MustCompile(`^(ctrl\+)?(alt\+)?(shift\+)?(enter|tab|esc|space|backspace|insert|delete|home|end|pgup|pgdown|up|down|left|right|f[0-9]+)$`)
+
+// isKey reports whether a key can be pressed that Bubble Tea calls so.
+func isKey(key string) bool {
+	if namedKey.MatchString(key) {
+		return true
+	}
+	with, ctrl := strings.CutPrefix(key, "ctrl+")
+	r, n := utf8.DecodeRuneInString(with)
+	return n > 0 && n == len(with) && unicode.IsGraphic(r) && !unicode.IsSpace(r) && !(ctrl && unicode.IsUpper(r))
 }
 
 // clash finds a key that would do two things in one place.

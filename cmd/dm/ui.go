@@ -148,7 +148,7 @@ func (o *uiOptions) settings() (s tui.Settings, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	if err := d.Decode(&s); err != nil && len(bytes.TrimSpace(data)) > 0 {
-		return s, dotmesh.E("read settings", dotmesh.Invalid, "%s: %v", path, err)
+		return s, dotmesh.E("read settings", dotmesh.Invalid, "%s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return s, s.Validate()
 }

@@ -56,7 +56,7 @@ func TestSettingsOfTheUI(t *testing.T) {
 	}{
 		"none":          {"", exitOK, ""},
 		"all of them":   {"palette: light\nkeys: {commit: [C]}\ncolumns: [NAME, DIRTY]\nread_only: [prod]\nmouse: true\n", exitOK, ""},
-		"no such field": {"colour: light\n", exitUsage, "field colour not found"},
+		"no such field": {"colour: light\n", exitUsage, "line 1: field colour not found"},
 		"no such value": {"palette: pink\n", exitUsage, `palette: "pink" is none of`},
 		"not YAML":      {"palette: [\n", exitUsage, "ui.yaml"},
 	} {
