@@ -36,8 +36,10 @@ func (u *ui) switchTo(c Context) tea.Cmd {
 		u.fault("switch to "+termsafe.Brief(c.Name), err)
 		return nil
 	}
-	u.o.next = &next{Context: c, service: s}
-	return u.quit()
+	return u.unlessBusy(func() tea.Cmd {
+		u.o.next = &next{Context: c, service: s}
+		return u.leave()
+	})
 }
 
 // next is the server to go on with.

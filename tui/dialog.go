@@ -91,6 +91,12 @@ type form struct {
 
 // openForm shows a form with the focus where it belongs.
 func (u *ui) openForm(f *form) tea.Cmd {
+	if was := u.refused; was != nil && was.heading == f.heading {
+		u.refused = nil
+		for i, field := range f.fields {
+			field.input.SetValue(was.fields[i].value())
+		}
+	}
 	if f.typed != "" {
 		f.fields = append(f.fields, newField("type "+f.typed, "", nil))
 	}
@@ -354,7 +360,29 @@ func (f *form) send(u *ui) tea.Cmd {
 		}
 	}
 	u.close(f)
-	return f.submit(f.values())
+	return f.sent(f.submit(f.values()))
+}
+
+// sent remembers a form whose operation fails: opened again, it holds what was typed.
+func (f *form) sent(work tea.Cmd) tea.Cmd {
+	if work == nil {
+		return nil
+	}
+	return func() tea.Msg {
+		msg := work()
+		d, ok := msg.(done)
+		if !ok || len(d.errs) == 0 {
+			return msg
+		}
+		then := d.then
+		d.then = func(u *ui) {
+			u.refused = f
+			if then != nil {
+				then(u)
+			}
+		}
+		return d
+	}
 }
 
 // choice is one line of a menu.

@@ -415,3 +415,45 @@ func TestMarkedCommitsAreDeletedTogether(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatWasTypedOutlivesARefusal: whoever opens the dialog again finds it there, and once
+// it is done nobody does.
+func TestWhatWasTypedOutlivesARefusal(t *testing.T) {
+	refuse := true
+	w := &watched{commit: func(context.Context) error {
+		if refuse {
+			return dotmesh.E("test", dotmesh.Busy, "there is no quorum")
+		}
+		return nil
+	}}
+	drive(t, 140, 40, watch(w), func(d *driver) {
+		d.onDot("qa/fixtures")
+		d.keys("c", " a long message", "tab", " job=nightly", "ctrl+s")
+		d.sees("there is no quorum")
+		refuse = false
+		d.keys("c")
+		d.sees("-m a long message --metadata job=nightly")
+		d.keys("ctrl+s")
+		d.sees("committed qa/fixtures@master")
+		d.keys("c")
+		d.seesNot("-m a long message")
+	})
+}
+
+// TestNobodyLeavesAJobByASlip: q asks first while the cluster is being changed.
+func TestNobodyLeavesAJobByASlip(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.keys("5")
+		d.do(d.u.openWizard(dotmesh.Job{Kind: dotmesh.JobInit}))
+		d.settle()
+		d.keys("enter", "esc", "q")
+		if d.quit {
+			t.Fatal("it has left")
+		}
+		d.sees("- Leave -", "The init of the cluster is under way")
+		d.keys("enter")
+		if !d.quit {
+			t.Error("it has not left when it was told to")
+		}
+	})
+}

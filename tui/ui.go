@@ -49,6 +49,7 @@ type ui struct {
 	job      *wizard        // that was started last; nil: none
 	chores   sync.WaitGroup // the operator's work; whoever ends ctx waits for it
 	deleted  []wholeDot     // right before, so that z brings them back
+	refused  *form          // the last one that came to nothing; nil: none
 	lastKey  time.Time
 	mouse    bool
 	rev      uint64 // raised by every message that may change what is shown
@@ -170,11 +171,11 @@ func (u *ui) take(p *feed.Picture) tea.Cmd {
 func (u *ui) press(k tea.KeyPressMsg) tea.Cmd {
 	u.lastKey = u.o.Now()
 	if k.String() == "ctrl+c" {
-		return u.quit()
+		return u.leave()
 	}
 	if u.tooSmall() { // nothing is seen, but for how to leave
 		if b := u.keys.find(k.String(), anywhere); b != nil && b.name == "quit" {
-			return u.quit()
+			return u.leave()
 		}
 		return nil
 	}
@@ -311,7 +312,22 @@ func (u *ui) back() tea.Cmd {
 	return u.earlier()
 }
 
-func (u *ui) quit() tea.Cmd {
+func (u *ui) quit() tea.Cmd { return u.unlessBusy(u.leave) }
+
+// unlessBusy leaves at once, or asks where that breaks off a change of the cluster.
+func (u *ui) unlessBusy(leave func() tea.Cmd) tea.Cmd {
+	w := u.job
+	if w == nil || !w.running {
+		return leave()
+	}
+	return u.openForm(&form{
+		heading: "Leave", do: "Leave",
+		about:  []string{"The " + string(w.job.Kind) + " of the cluster is under way, and is broken off. A new plan goes on from there."},
+		submit: func([]string) tea.Cmd { return leave() },
+	})
+}
+
+func (u *ui) leave() tea.Cmd {
 	u.quitting = true
 	return tea.Quit
 }
