@@ -8,16 +8,29 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// palette finds any command, dot, node or server by a part of its name.
+// palette finds any command, dot, node or server by a part of its name. Commands of other
+// screens come after those of this one, and lead there.
 func (u *ui) palette() tea.Cmd {
 	m := &menu{heading: "Commands, dots, nodes", typing: newField("", "", nil), empty: "nothing is called like that"}
 	m.typing.input.Focus()
+	var elsewhere []choice
 	for i := range u.keys {
 		b := &u.keys[i]
-		if b.in&u.shown().scope() != 0 && b.name != "palette" && b.help != "" {
-			m.all = append(m.all, choice{text: ":" + b.name, detail: strings.TrimSpace(b.help + "  " + b.key()), run: b.run})
+		c := choice{text: ":" + b.name, detail: strings.TrimSpace(b.help + "  " + b.key()), run: b.run}
+		there := slices.IndexFunc(u.screens[:], func(s screen) bool { return b.in&s.scope() != 0 })
+		switch {
+		case b.name == "palette":
+		case b.in&u.shown().scope() != 0:
+			m.all = append(m.all, c)
+		case b.in&inBrowse != 0:
+			there = int(atBrowse) // whichever of its panes has the focus
+			fallthrough
+		case there >= 0:
+			c.run = func(u *ui) tea.Cmd { return tea.Batch(u.visit(screenID(there)), b.run(u)) }
+			elsewhere = append(elsewhere, c)
 		}
 	}
+	m.all = append(m.all, elsewhere...)
 	m.all = append(m.all, choice{text: ":ctx", detail: "switch to another server", run: (*ui).switchContext})
 	for _, d := range u.pic.Dots {
 		id := d.ID

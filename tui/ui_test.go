@@ -424,3 +424,15 @@ func TestACommandLineStandsStill(t *testing.T) {
 		}
 	})
 }
+
+// TestThePaletteKnowsWhatOtherScreensDo, and leads there.
+func TestThePaletteKnowsWhatOtherScreensDo(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.keys(":", " drain", "enter")
+		d.sees("- Drain node-1", "3 nodes")
+		d.keys("esc", ":", " checkout", "enter")
+		d.sees("- Check out master", "Branches of")
+		d.keys("esc", ":", " token", "enter")
+		d.sees("- New token", "Certificates")
+	})
+}
