@@ -94,7 +94,9 @@ func (u *ui) openForm(f *form) tea.Cmd {
 	if was := u.refused; was != nil && was.heading == f.heading {
 		u.refused = nil
 		for i, field := range f.fields {
-			field.input.SetValue(was.fields[i].value())
+			if field.value() == "" { // else it says how something is now
+				field.input.SetValue(was.fields[i].value())
+			}
 		}
 	}
 	if f.typed != "" {

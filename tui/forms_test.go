@@ -437,6 +437,10 @@ func TestWhatWasTypedOutlivesARefusal(t *testing.T) {
 		d.sees("committed qa/fixtures@master")
 		d.keys("c")
 		d.seesNot("-m a long message")
+		d.keys("esc", ".", "ctrl+u", " node-9", "ctrl+s")
+		d.sees("there is no node")
+		d.keys(".")
+		d.sees("replicas=all") // as it is now
 	})
 }
 
@@ -454,6 +458,22 @@ func TestNobodyLeavesAJobByASlip(t *testing.T) {
 		d.keys("enter")
 		if !d.quit {
 			t.Error("it has not left when it was told to")
+		}
+	})
+}
+
+// TestAfterADeletionNothingIsWrong: the log of what is gone is read by nobody.
+func TestAfterADeletionNothingIsWrong(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("qa/fixtures")
+		d.keys("D", "shift+tab", " qa/fixtures")
+		d.cluster.Step(time.Second) // a picture comes now, and the next one only after a while
+		d.drain()
+		d.do(d.u.press(press("ctrl+s")))
+		d.settle()
+		d.sees("deleted qa/fixtures; z undoes")
+		if len(d.u.faults) > 0 {
+			t.Errorf("it says %+v", d.u.faults)
 		}
 	})
 }

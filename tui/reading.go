@@ -131,7 +131,7 @@ func (b *browse) readPage(r dotmesh.LogRequest, as dotmesh.Pointer) tea.Cmd {
 	got := func(u *ui, page dotmesh.LogPage, err error) tea.Cmd {
 		log.reading, log.failed, log.as = false, err != nil, as
 		switch {
-		case log != b.log:
+		case log != b.log, r.Before.IsZero() && dotmesh.KindOf(err) == dotmesh.NotFound: // it is gone, and the picture will say so
 			return nil
 		case err != nil:
 			u.unread("log of "+r.Dot.String(), err)

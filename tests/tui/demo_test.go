@@ -216,7 +216,7 @@ func TestEveryActionShowsItsCommandLine(t *testing.T) {
 		{"delete a branch", []string{"D"}, "Delete 1 branch", "branch -d ", ""},
 		{"branch from a branch", []string{"b"}, "New branch of qa/fixtures", "branch side", "side"},
 		{"reset", []string{"Tab", "End", "R"}, "Reset qa/fixtures@", "reset ", ""},
-		{"delete a commit", []string{"D"}, "Delete a commit", "commit delete ", ""},
+		{"delete a commit", []string{"D"}, "Delete 1 commit", "commit delete ", ""},
 		{"branch from a commit", []string{"b"}, "New branch of qa/fixtures", "branch side ", "side"},
 		{"fork a commit", []string{"p"}, "Fork qa/fixtures", "dot fork fresh ", "fresh"},
 		{"drain", []string{"2", "N"}, "Drain node-1", "cluster drain node-1", ""},
