@@ -257,5 +257,6 @@ func (s *Store) destroyLine(ctx context.Context, l *state) error {
 		return err
 	}
 	s.children.remove(l.Origin, l.id)
+	s.handed.Delete(l.id)
 	return nil
 }

@@ -122,6 +122,7 @@ func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, 
 				return err
 			}
 		}
+		s.handed.Store(line, true)
 		if err := s.writable(ctx, line); err != nil || r.Mounted && !r.Headless {
 			return err
 		}

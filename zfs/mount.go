@@ -73,14 +73,18 @@ func (s *Store) replay(ctx context.Context, line dotmesh.LineID) error {
 	if here, err := mountedHere(s.line(line)); err != nil || here {
 		return err
 	}
-	dir, err := mountPrivately(s.line(line), false)
+	dir, err := mountPrivately(s.line(line), true) // or nobody could mount it meanwhile
 	if err != nil {
 		return fmt.Errorf("replay the log of line %s: %w", line, err)
 	}
 	if err := dir.Close(); err != nil {
 		return err
 	}
-	// If it is mounted in another namespace it has a log again at any time.
+	// It has a log again at any time if it is mounted in another namespace, or if somebody who
+	// was given it has still to mount it.
+	if _, given := s.handed.Load(line); given {
+		return nil
+	}
 	if h, err := findMount(ctx, s.line(line)); err != nil || h != nil {
 		return err
 	}

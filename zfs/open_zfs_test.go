@@ -108,6 +108,8 @@ func TestWhatACrashLeavesInTheLogIsNeverLost(t *testing.T) {
 
 	d, err := a.Live(t.Context(), line)
 	must(t, err)
+	_, err = a.Usage(t.Context(), line, first, false) // somebody looks before it is mounted
+	must(t, err)
 	dir := t.TempDir()
 	must(t, mounts.Mount(t.Context(), d, dir))
 	for name, test := range map[string]func(t *testing.T, s dotmesh.Store){

@@ -86,6 +86,7 @@ type Store struct {
 	queue    queue
 	pins     pins
 	glances  glances
+	handed   sync.Map // the lines that Live has returned, as keys
 	incoming incoming
 	children children
 	leaving  leaving
