@@ -341,13 +341,17 @@ func (st *sender) next() error {
 	})
 }
 
-// pipe returns a pipe that holds much. It is slower if it stays small.
+// pipe returns a pipe that holds much. It is slower if it stays small. Fd would make its end
+// one that blocks, and closing that would not end a write.
 func pipe() (in, out *os.File, err error) {
 	in, out, err = os.Pipe()
-	if err == nil {
-		_, _ = unix.FcntlInt(out.Fd(), unix.F_SETPIPE_SZ, pipeSize)
+	if err != nil {
+		return nil, nil, err
 	}
-	return in, out, err
+	if c, err := out.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize) })
+	}
+	return in, out, nil
 }
 
 // endStep returns what the program said in the end. It is killed, and our end of the pipe
