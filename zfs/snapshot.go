@@ -211,11 +211,14 @@ func (s *Store) prepare(ctx context.Context, w wish) {
 }
 
 // takeAtOnce takes snapshots of different lines by one command, and one by one if that
-// fails: then none was taken.
+// fails: then none was taken, unless it failed after that.
 func (s *Store) takeAtOnce(ctx context.Context, wishes []wish) {
 	err := s.takeAll(ctx, wishes)
 	if err != nil && len(wishes) > 1 {
 		for _, w := range wishes {
+			if s.tookAnyway(ctx, w, err) {
+				continue
+			}
 			if err := s.takeAll(ctx, []wish{w}); err != nil {
 				w.fail(s.without(ctx, w, err))
 			}
@@ -229,6 +232,16 @@ func (s *Store) takeAtOnce(ctx context.Context, wishes []wish) {
 			w.fail(err)
 		}
 	}
+}
+
+// tookAnyway reports whether a command that failed has taken a snapshot all the same, as one
+// does that is killed while the kernel works. Taken anew it would be one made by hand.
+func (s *Store) tookAnyway(ctx context.Context, w wish, failed error) bool {
+	if errors.Is(failed, exists) || errors.Is(failed, notExist) { // what it says has kept it from taking any
+		return false
+	}
+	_, err := s.findCommit(ctx, w.ref())
+	return err == nil
 }
 
 // takeAll takes all of the snapshots or none. Their metadata are durable before they are.
