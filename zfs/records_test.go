@@ -115,9 +115,15 @@ func insert(b, between []byte) []byte {
 	return bytes.Join([][]byte{b[:recordSize], between, b[recordSize:]}, nil)
 }
 
-// TestHostileStreams changes what zfs send wrote in every way that could make the kernel do
-// what was not asked for. What changes the first record is refused before anything is fed.
-func TestHostileStreams(t *testing.T) {
+// hostile is a change of what zfs send wrote that could make the kernel do what was not asked
+// for.
+type hostile struct {
+	change func([]byte) []byte
+	want   dotmesh.Kind
+	early  bool // it is in the first record, so that it is refused before anything is fed
+}
+
+func hostiles(t *testing.T) map[string]hostile {
 	const early, late = true, false
 	whole := stream(t, "whole")
 	guid := binary.LittleEndian.Uint64(whole[40:])
@@ -131,11 +137,7 @@ func TestHostileStreams(t *testing.T) {
 	add := func(records ...[]byte) func([]byte) []byte {
 		return func(b []byte) []byte { return insert(b, bytes.Join(records, nil)) }
 	}
-	for what, test := range map[string]struct {
-		change func([]byte) []byte
-		want   dotmesh.Kind
-		early  bool
-	}{
+	return map[string]hostile{
 		"nothing":                         {func([]byte) []byte { return nil }, dotmesh.Corrupt, early},
 		"another file":                    {func([]byte) []byte { return bytes.Repeat([]byte("root:x:0:0\n"), 100) }, dotmesh.Corrupt, early},
 		"zeros":                           {func([]byte) []byte { return make([]byte, 4096) }, dotmesh.Corrupt, early},
@@ -198,7 +200,12 @@ func TestHostileStreams(t *testing.T) {
 		"no end":                          {func(b []byte) []byte { return b[:len(b)-recordSize] }, dotmesh.Corrupt, late},
 		"a byte behind the end":           {func(b []byte) []byte { return append(b, 0) }, dotmesh.Corrupt, late},
 		"another stream behind the end":   {func(b []byte) []byte { return append(b, b...) }, dotmesh.Corrupt, late},
-	} {
+	}
+}
+
+func TestHostileStreams(t *testing.T) {
+	whole := stream(t, "whole")
+	for what, test := range hostiles(t) {
 		t.Run(what, func(t *testing.T) {
 			b := test.change(bytes.Clone(whole))
 			for _, piece := range []int{1 << 20, 100} {
