@@ -95,6 +95,8 @@ var complaints = []struct {
 	{"a pool with that name already exists", exists},
 	{"is busy", busy},
 	{"I/O error", damaged},
+	{"Input/output error", damaged}, // so zfs send calls it, and a checksum in its own trees:
+	{"Invalid exchange", damaged},
 	{"insufficient replicas", damaged},
 	{"pool must be upgraded", unsupported},
 	{"unsupported version or feature", unsupported},

@@ -53,6 +53,7 @@ var said = []struct {
 	{"cannot set property for 'p/a': size is greater than available space\n", noSpace, dotmesh.NoSpace},
 	{"cannot receive new filesystem stream: destination p/dotmesh/nn space quota exceeded.\n", noSpace, dotmesh.NoSpace},
 	{"Permission denied the ZFS utilities must be run as root.\n", denied, dotmesh.Denied},
+	{"warning: cannot send 'testpool@snap': Input/output error\n", damaged, dotmesh.Corrupt}, // as openzfs#1897 has it
 	{"invalid option 'x'\nusage:\n\tlist [-Hp] [-r|-d max] [-o property[,...]] [-s property]...\n", misused, dotmesh.Internal},
 	{"cannot receive: invalid stream (bad magic number)\n", "", dotmesh.Internal},
 	{"", "", dotmesh.Internal},

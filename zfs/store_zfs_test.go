@@ -153,13 +153,19 @@ func newStore(t *testing.T) *crasher {
 // Crash opens a copy, under another name.
 func (c *crasher) Crash(t *testing.T) dotmesh.Store { return c.crashed(t) }
 
-// crashed is Crash. Two pools of one guid cannot be imported, so the original gets a new one.
+// crashed is Crash.
 func (c *crasher) crashed(t *testing.T) *zfs.Store {
 	t.Helper()
-	twin := filepath.Join(t.TempDir(), "twin")
-	frozen(t, func() { command(t, "cp", "--sparse=always", c.file, twin) })
+	return open(t, zfs.Config{Pool: poolName(), File: c.twin(t)})
+}
+
+// twin makes the copy. Two pools of one guid cannot be imported, so the original gets a new one.
+func (c *crasher) twin(t *testing.T) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "twin")
+	frozen(t, func() { command(t, "cp", "--sparse=always", c.file, file) })
 	command(t, "zpool", "reguid", c.pool)
-	return open(t, zfs.Config{Pool: poolName(), File: twin})
+	return file
 }
 
 func TestStore(t *testing.T) {

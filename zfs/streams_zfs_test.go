@@ -4,6 +4,7 @@ package zfs_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -168,6 +169,45 @@ func TestAStreamGoesOnByItsToken(t *testing.T) {
 	if !errors.Is(err, dotmesh.Conflict) {
 		t.Errorf("a token of another step: %v", err)
 	}
+}
+
+// TestADamagedCommitIsNotSent changes one bit of a commit on the disk, below ZFS. What has come
+// of it before that is not kept: it would go on to the same place each time.
+func TestADamagedCommitIsNotSent(t *testing.T) {
+	a, b := newStore(t), inFile(t)
+	line := fork(t, a, dotmesh.Origin{})
+	content := make([]byte, 4<<20)
+	_, _ = rand.Read(content) // never fails
+	write(t, a, line, "f", content)
+	first := snap(t, a, line)
+	twin := a.twin(t)
+	flip(t, twin, content[3<<20:][:4096])
+	damaged := open(t, zfs.Config{Pool: poolName(), File: twin})
+	stream, err := damaged.Send(t.Context(), dotmesh.SendSpec{Line: line, Commits: []dotmesh.CommitID{first.Commit}})
+	must(t, err)
+	got, err := b.Receive(t.Context(), dotmesh.RecvSpec{Line: line, Trust: dotmesh.Member}, stream)
+	if !errors.Is(err, dotmesh.Corrupt) || len(got.Commits) != 0 || got.Resume != nil {
+		t.Errorf("received %+v, %v", got, err)
+	}
+	must(t, stream.Close())
+	if _, err := b.Line(t.Context(), line); !errors.Is(err, dotmesh.NotFound) {
+		t.Errorf("the line: %v", err)
+	}
+}
+
+// flip changes a bit of what a file holds once.
+func flip(t *testing.T, path string, what []byte) {
+	t.Helper()
+	image, err := os.ReadFile(path)
+	must(t, err)
+	at := bytes.Index(image, what)
+	if at < 0 {
+		t.Fatal("the pool does not hold what was written to it")
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte{image[at] ^ 1}, int64(at))
+	must(t, errors.Join(err, f.Sync(), f.Close()))
 }
 
 func TestACutNeverShowsACommit(t *testing.T) {
