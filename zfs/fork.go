@@ -91,7 +91,7 @@ func (s *Store) makeHead(ctx context.Context, line dotmesh.LineID, from dotmesh.
 		return err
 	}
 	defer unpin()
-	if r, err := s.record(from.Line); err != nil || r.Doomed {
+	if r, err := s.record(from.Line); err != nil || r.Doomed || r.Unchecked == from.Commit {
 		return join(err, missing(from))
 	}
 	err = s.run.run(ctx, cloneSnapshot(s.at(from), s.line(line)))
@@ -114,7 +114,10 @@ func (s *Store) Live(ctx context.Context, line dotmesh.LineID) (dotmesh.Device, 
 		if err != nil {
 			return err
 		}
-		if err := s.incoming.free(line); err != nil && !r.Incoming {
+		if err := s.incoming.free(line); err != nil {
+			if r.Incoming { // it is not there yet, though its first commit may just be
+				return missing(head(line))
+			}
 			return err
 		}
 		if r.Headless || r.Doomed || r.Incoming {
