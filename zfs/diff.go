@@ -50,7 +50,7 @@ func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) ([]dotmesh.FileC
 		}
 		state, closeNew, err := s.openState(ctx, to)
 		if err != nil {
-			return nil, join(err, closeOld())
+			return nil, join(err, old.Close(), closeOld())
 		}
 		d := &differ{ctx: ctx, old: newCursor(old), new: newCursor(state)}
 		if d.parted, err = s.parted(ctx, from, to); err == nil && from != to {

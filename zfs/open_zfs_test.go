@@ -158,6 +158,21 @@ func receive(t *testing.T, s dotmesh.Store, spec dotmesh.RecvSpec, stream []byte
 	return err
 }
 
+// TestADiffThatFailsLeavesNoSnapshot compares a head, of which a snapshot is taken and mounted
+// for that, with a commit that is not there.
+func TestADiffThatFailsLeavesNoSnapshot(t *testing.T) {
+	s := newStore(t)
+	line := fork(t, s, dotmesh.Origin{})
+	for _, err := range s.Diff(t.Context(), dotmesh.Ref{Line: line}, dotmesh.Ref{Line: line, Commit: dotmesh.CommitID{UUID: dotmesh.NewUUID()}}) {
+		if !errors.Is(err, dotmesh.NotFound) || errors.Is(err, dotmesh.Busy) {
+			t.Errorf("err = %v", err)
+		}
+	}
+	if left := command(t, "zfs", "list", "-H", "-r", "-t", "snapshot", "-o", "name", s.pool+"/dotmesh/lines"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
 func TestHoldsOfASendGoWithItOrWithTheNextOpen(t *testing.T) {
 	s := newStore(t)
 	line := fork(t, s, dotmesh.Origin{})
