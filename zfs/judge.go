@@ -4,6 +4,7 @@ package zfs
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ func judge(ctx context.Context, snapshot string) error {
 		err = j.attributes("", root.Name(), self(root))
 	}
 	if err == nil {
-		err = j.directory("")
+		err = j.directory()
 	}
 	return join(err, j.at.close())
 }
@@ -35,10 +36,11 @@ func judge(ctx context.Context, snapshot string) error {
 type judgement struct {
 	ctx  context.Context //nolint:containedctx // lives as long as one call
 	at   *cursor
+	way  []string        // the names that lead there: a path for each directory on it would be too much
 	seen map[uint64]bool // directories
 }
 
-func (j *judgement) directory(path string) error {
+func (j *judgement) directory() error {
 	if err := j.ctx.Err(); err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func (j *judgement) directory(path string) error {
 		return err
 	}
 	for name, n := range entries {
-		if err := j.file(path+name, n); err != nil {
+		if err := j.file(name, n); err != nil {
 			return err
 		}
 		if !n.isDir() {
@@ -60,9 +62,11 @@ func (j *judgement) directory(path string) error {
 		if err := j.at.down(n); err != nil {
 			return err
 		}
-		if err := j.directory(path + name + "/"); err != nil {
+		j.way = append(j.way, name)
+		if err := j.directory(); err != nil {
 			return err
 		}
+		j.way = j.way[:len(j.way)-1]
 		if err := j.at.up(); err != nil {
 			return err
 		}
@@ -70,33 +74,35 @@ func (j *judgement) directory(path string) error {
 	return nil
 }
 
-func (j *judgement) file(path string, n *inode) error {
+func (j *judgement) file(name string, n *inode) error {
 	switch {
 	case n.is(unix.S_IFCHR), n.is(unix.S_IFBLK):
-		return forbidden("the device file", path)
+		return j.forbidden("the device file", name)
 	case n.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && !n.isDir():
-		return forbidden("the set-user-id program", path)
+		return j.forbidden("the set-user-id program", name)
 	}
 	f, err := j.at.openAt(n.name, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
-	return join(j.attributes(path, f.Name(), self(f)), f.Close())
+	return join(j.attributes(name, f.Name(), self(f)), f.Close())
 }
 
-// attributes looks at the extended attributes of a file.
-func (j *judgement) attributes(path, name, at string) error {
+// attributes looks at the extended attributes of a file of the directory.
+func (j *judgement) attributes(file, name, at string) error {
 	names, err := listAttributes(name, at)
 	for _, attribute := range names {
 		switch {
 		case strings.HasPrefix(attribute, "user."), attribute == "system.posix_acl_access", attribute == "system.posix_acl_default":
 		default:
-			err = join(err, forbidden("the attribute "+attribute+" of", path))
+			err = join(err, j.forbidden("the attribute "+attribute+" of", file))
 		}
 	}
 	return err
 }
 
-func forbidden(what, path string) error {
+// forbidden is the error of a file of the directory.
+func (j *judgement) forbidden(what, file string) error {
+	path := strings.Join(append(slices.Clone(j.way), file), "/")
 	return dotmesh.E("", dotmesh.Invalid, "the stream has %.300s %.300q, which is not taken from strangers; send it without", what, path)
 }
