@@ -54,7 +54,7 @@ func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) ([]dotmesh.FileC
 		}
 		d := &differ{ctx: ctx, old: newCursor(old), new: newCursor(state)}
 		if d.parted, err = s.parted(ctx, from, to); err == nil && from != to {
-			err = d.dirs("")
+			err = d.dirs()
 		}
 		slices.SortFunc(d.changes, func(a, b dotmesh.FileChange) int { return cmp.Compare(a.Path, b.Path) })
 		return d.changes, join(err, d.old.close(), d.new.close(), closeOld(), closeNew())
@@ -188,6 +188,7 @@ type differ struct {
 	ctx      context.Context //nolint:containedctx // lives as long as one call
 	old, new *cursor
 	parted   time.Time
+	way      []string // the names that lead to where the cursors are
 	changes  []dotmesh.FileChange
 }
 
@@ -210,7 +211,7 @@ func (n *inode) size() int64 {
 }
 
 // dirs compares the directories that both cursors are at.
-func (d *differ) dirs(path string) error {
+func (d *differ) dirs() error {
 	x, err1 := d.old.list()
 	y, err2 := d.new.list()
 	if err := join(err1, err2, d.ctx.Err()); err != nil {
@@ -218,7 +219,7 @@ func (d *differ) dirs(path string) error {
 	}
 	for _, name := range union(x, y) {
 		a, b := x[name], y[name]
-		if err := d.pair(path+name, a, b); err != nil {
+		if err := d.pair(name, a, b); err != nil {
 			return err
 		}
 		if !a.isDir() && !b.isDir() {
@@ -227,9 +228,11 @@ func (d *differ) dirs(path string) error {
 		if err := join(d.old.down(a), d.new.down(b)); err != nil {
 			return err
 		}
-		if err := d.dirs(path + name + "/"); err != nil {
+		d.way = append(d.way, name)
+		if err := d.dirs(); err != nil {
 			return err
 		}
+		d.way = d.way[:len(d.way)-1]
 		if err := join(d.old.up(), d.new.up()); err != nil {
 			return err
 		}
@@ -250,9 +253,9 @@ func union(x, y map[string]*inode) []string {
 	return names
 }
 
-// pair compares what two states have at one path.
-func (d *differ) pair(path string, a, b *inode) error {
-	change := dotmesh.FileChange{Path: path, Kind: dotmesh.Modified, Size: b.size()}
+// pair compares what two states have under one name.
+func (d *differ) pair(name string, a, b *inode) error {
+	change := dotmesh.FileChange{Kind: dotmesh.Modified, Size: b.size()}
 	switch {
 	case a == nil:
 		change.Kind = dotmesh.Added
@@ -264,6 +267,7 @@ func (d *differ) pair(path string, a, b *inode) error {
 			return err
 		}
 	}
+	change.Path = strings.Join(append(slices.Clone(d.way), name), "/")
 	d.changes = append(d.changes, change)
 	return nil
 }
