@@ -81,7 +81,7 @@ func (s *Store) openState(ctx context.Context, r dotmesh.Ref) (dir *os.File, don
 		}
 		done = func() error { unpin(); return nil }
 	}
-	if dir, err = mountPrivately(name, false); err != nil {
+	if dir, err = mountPrivately(ctx, name, false); err != nil {
 		return nil, nil, join(err, done())
 	}
 	return dir, done, nil

@@ -16,7 +16,7 @@ import (
 // sees it, and refuses what is not taken from strangers. It trusts nothing that the stream
 // could have made up: not the times of the inodes, and not that directories are a tree.
 func judge(ctx context.Context, snapshot string) error {
-	root, err := mountPrivately(snapshot, false)
+	root, err := mountPrivately(ctx, snapshot, false)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,11 +18,14 @@ import (
 // mountPrivately mounts a dataset or snapshot where no mount namespace shows it. The mount
 // lasts until the directory that is returned, and all that was opened through it, is
 // closed. A dataset that is mounted elsewhere, too, is the same file system there.
-func mountPrivately(name string, writable bool) (*os.File, error) {
-	dir, err := mountDetached(name, writable)
-	if errors.Is(err, unix.EBUSY) { // it is mounted elsewhere, the other way
-		dir, err = mountDetached(name, !writable)
-	}
+func mountPrivately(ctx context.Context, name string, writable bool) (dir *os.File, err error) {
+	err = whileBusy(ctx, func() (err error) {
+		dir, err = mountDetached(name, writable)
+		if errors.Is(err, unix.EBUSY) { // it is mounted elsewhere, the other way
+			dir, err = mountDetached(name, !writable)
+		}
+		return err
+	})
 	if errors.Is(err, unix.ENODEV) {
 		return nil, &dotmesh.Error{Kind: dotmesh.Unsupported, Text: verdicts[noModule].text, Err: err}
 	}
@@ -29,6 +33,33 @@ func mountPrivately(name string, writable bool) (*os.File, error) {
 		return nil, fmt.Errorf("mount %s: %w", name, err)
 	}
 	return dir, nil
+}
+
+// An unmount that is ending keeps its dataset for a moment after no mount is shown any more.
+const (
+	busyFor   = 5 * time.Second
+	busyAgain = 20 * time.Millisecond
+)
+
+// whileBusy calls f until what it needs is in use no more, but not for ever.
+func whileBusy(ctx context.Context, f func() error) error {
+	err := f()
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, busyFor)
+	defer cancel()
+	again := time.NewTicker(busyAgain)
+	defer again.Stop()
+	for errors.Is(err, unix.EBUSY) {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-again.C:
+		}
+		err = f()
+	}
+	return err
 }
 
 func mountDetached(name string, writable bool) (*os.File, error) {
@@ -73,7 +104,7 @@ func (s *Store) replay(ctx context.Context, line dotmesh.LineID) error {
 	if here, err := mountedHere(s.line(line)); err != nil || here {
 		return err
 	}
-	dir, err := mountPrivately(s.line(line), true) // or nobody could mount it meanwhile
+	dir, err := mountPrivately(ctx, s.line(line), true) // or nobody could mount it meanwhile
 	if err != nil {
 		return fmt.Errorf("replay the log of line %s: %w", line, err)
 	}

@@ -150,7 +150,7 @@ func (s *Store) open(ctx context.Context) error {
 
 // openNode opens the KV, and waits for what an earlier process has started.
 func (s *Store) openNode(ctx context.Context) (err error) {
-	if s.nodeDir, err = mountPrivately(s.node(), true); err != nil {
+	if s.nodeDir, err = mountPrivately(ctx, s.node(), true); err != nil {
 		return err
 	}
 	path := filepath.Join("/proc/self/fd", strconv.Itoa(int(s.nodeDir.Fd())), "kv")
