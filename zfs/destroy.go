@@ -258,5 +258,6 @@ func (s *Store) destroyLine(ctx context.Context, l *state) error {
 	}
 	s.children.remove(l.Origin, l.id)
 	s.handed.Delete(l.id)
+	s.incoming.setWhole(l.id, false)
 	return nil
 }

@@ -97,6 +97,13 @@ func (g *glances) put(line dotmesh.LineID, seen glance) {
 	}
 }
 
+// counted returns how often something was forgotten.
+func (g *glances) counted() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changes
+}
+
 func (g *glances) forget(lines ...dotmesh.LineID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -176,9 +176,9 @@ func TestADiffThatFailsLeavesNoSnapshot(t *testing.T) {
 func TestHoldsOfASendGoWithItOrWithTheNextOpen(t *testing.T) {
 	s := newStore(t)
 	line := fork(t, s, dotmesh.Origin{})
-	first := snap(t, s, line)
+	first, second := snap(t, s, line), snap(t, s, line)
 	at := s.pool + "/dotmesh/lines/" + line.String() + "@" + first.Commit.String()
-	stream, err := s.Send(t.Context(), dotmesh.SendSpec{Line: line, Commits: []dotmesh.CommitID{first.Commit}})
+	stream, err := s.Send(t.Context(), dotmesh.SendSpec{Line: line, Commits: []dotmesh.CommitID{first.Commit, second.Commit}})
 	must(t, err)
 	if held := command(t, "zfs", "holds", "-H", at); !strings.Contains(held, "dotmesh-") {
 		t.Errorf("held = %q", held)

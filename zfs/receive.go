@@ -81,10 +81,30 @@ func (s *Store) forgetStream(ctx context.Context, l *state) error {
 	})
 }
 
-// incoming knows the lines that streams are received into.
+// incoming knows the lines that streams are received into, and those that none has left
+// anything in.
 type incoming struct {
-	mu    sync.Mutex // guards lines
+	mu    sync.Mutex // guards what follows
 	lines map[dotmesh.LineID]*arrival
+	whole map[dotmesh.LineID]bool
+}
+
+// setWhole notes whether it is certain that no stream has left anything in a line.
+func (in *incoming) setWhole(line dotmesh.LineID, whole bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.whole == nil {
+		in.whole = map[dotmesh.LineID]bool{}
+	}
+	if in.whole[line] = whole; !whole {
+		delete(in.whole, line)
+	}
+}
+
+func (in *incoming) isWhole(line dotmesh.LineID) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.whole[line]
 }
 
 // arrival is a Receive that runs. One whose caller has given up will soon have ended.
@@ -159,6 +179,8 @@ type receiver struct {
 	base  dotmesh.Ref // what the next commit must be the difference to
 	guid  string      // of base
 	unpin func()      // lets go of base
+	seen  *state      // the line, as it was when so many changes were counted; nil: look at it
+	since uint64
 
 	mu  sync.Mutex // guards got, which is asked for while the receiver may still run
 	got dotmesh.Received
@@ -222,10 +244,12 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 		return err
 	}
 	if !rc.follows(h) {
+		rc.since = rc.s.glances.counted()
 		l, err := rc.s.look(ctx, h.Line)
 		if err != nil {
 			return err
 		}
+		rc.seen = l
 		if c := l.commit(h.Commit); c != nil && l.there() {
 			if c.guid != h.GUID {
 				return dotmesh.E("", dotmesh.Exists, "commit %s is here with other content", h.Commit)
@@ -346,6 +370,7 @@ func (f *feeder) begin(b beginning) error {
 		}
 		c = receiveFirst(s.at(dotmesh.Ref{Line: h.Line, Commit: h.Commit}), origin)
 	}
+	s.incoming.setWhole(h.Line, false)
 	f.process, err = s.run.start(context.WithoutCancel(f.ctx), c, in, nil)
 	if err := join(err, in.Close()); err != nil {
 		return join(err, out.Close())
@@ -406,7 +431,7 @@ func (rc *receiver) prepare(ctx context.Context, h *frame.Header, resuming bool)
 	if err := s.replay(ctx, h.Line); err != nil {
 		return err
 	}
-	l, err := s.look(ctx, h.Line)
+	l, err := rc.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -448,6 +473,17 @@ func (rc *receiver) prepare(ctx context.Context, h *frame.Header, resuming bool)
 	}
 	rc.ready = true
 	return nil
+}
+
+// look looks at the line, unless it is as it was: nobody has changed a line since, and nobody
+// else does now.
+func (rc *receiver) look(ctx context.Context) (*state, error) {
+	l := rc.seen
+	rc.seen = nil
+	if l != nil && !l.Mounted && rc.since == rc.s.glances.counted() {
+		return l, nil
+	}
+	return rc.s.look(ctx, rc.spec.Line)
 }
 
 func nameOf(r dotmesh.Ref) string {
@@ -546,7 +582,7 @@ func (s *Store) giveUpCleanHead(ctx context.Context, l *state) error {
 
 // leftover returns the token of what a stream into a line has left, or nothing.
 func (s *Store) leftover(ctx context.Context, l *state) (token string, err error) {
-	if !l.dataset {
+	if !l.dataset || s.incoming.isWhole(l.id) {
 		return "", nil
 	}
 	all, err := s.run.values(ctx, s.line(l.id), "receive_resume_token")
@@ -581,16 +617,10 @@ func (rc *receiver) publish(ctx context.Context, f *feeder, info dotmesh.CommitI
 	if err := f.wait(); err != nil {
 		return err
 	}
+	s.incoming.setWhole(r.Line, true)
 	ctx = context.WithoutCancel(ctx) // it is there, and is to be said so
 	if err := fail.Point("zfs.receive.after-end"); err != nil {
 		return err
-	}
-	all, err := s.list(ctx, listThese(s.at(r)))
-	if err != nil {
-		return err
-	}
-	if c := newState(r.Line, all[r.Line], record{}).commit(r.Commit); c == nil || c.guid != info.GUID {
-		return dotmesh.E("", dotmesh.Internal, "commit %s was received as another one", info.ID)
 	}
 	if rc.spec.Trust != dotmesh.Member {
 		if err := judge(ctx, s.at(r)); err != nil {

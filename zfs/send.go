@@ -37,8 +37,9 @@ type sendStep struct {
 	commitGUID, fromGUID string
 }
 
-// Send has zfs send write each commit when its turn comes. Until the stream ends, nobody
-// can destroy what it sends: not this store, and by a hold not the zfs program either.
+// Send has zfs send write each commit when its turn comes. Until the stream ends, this store
+// destroys nothing of what it sends. Where several commits are sent, a hold keeps everybody
+// else from it; of a single one, the kernel does while it is read.
 func (s *Store) Send(ctx context.Context, spec dotmesh.SendSpec) (io.ReadCloser, error) {
 	const op = "zfs.Send"
 	if err := s.replayed(ctx, op, spec.Line); err != nil {
@@ -143,6 +144,9 @@ func (s *Store) hold(ctx context.Context, steps []sendStep) (release func(), err
 	unpin, err := s.pins.pin(refs...)
 	if err != nil {
 		return nil, err
+	}
+	if len(steps) == 1 { // a hold takes two processes, and two transaction groups
+		return unpin, nil
 	}
 	names := s.allAt(refs)
 	tag := "dotmesh-" + dotmesh.NewUUID().String()

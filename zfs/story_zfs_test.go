@@ -168,22 +168,28 @@ func (t *teller) mounted(d dotmesh.Device, f func(dir string) error) error {
 	return errors.Join(f(dir), mounts.Unmount(t.ctx, dir))
 }
 
-// send keeps the commits of the line c for later, each in a stream of its own.
+// send keeps the commits of the line c for later, each in a stream of its own, and sends
+// both in one.
 func (t *teller) send() error {
-	from := dotmesh.Ref{}
-	for _, commit := range []string{"third", "fourth"} {
-		r := storyRef("c", commit)
-		stream, err := t.s.Send(t.ctx, dotmesh.SendSpec{Line: r.Line, From: from, Commits: []dotmesh.CommitID{r.Commit}})
-		if err != nil {
-			return err
-		}
-		all, err := io.ReadAll(stream)
-		if err := errors.Join(err, stream.Close(), os.WriteFile(filepath.Join(t.dir, commit), all, 0o600)); err != nil {
-			return err
-		}
-		from = r
+	third, fourth := storyRef("c", "third"), storyRef("c", "fourth")
+	return errors.Join(
+		t.sendTo("third", dotmesh.Ref{}, third),
+		t.sendTo("fourth", third, fourth),
+		t.sendTo("both", dotmesh.Ref{}, third, fourth),
+	)
+}
+
+func (t *teller) sendTo(file string, from dotmesh.Ref, commits ...dotmesh.Ref) error {
+	spec := dotmesh.SendSpec{Line: commits[0].Line, From: from}
+	for _, r := range commits {
+		spec.Commits = append(spec.Commits, r.Commit)
 	}
-	return nil
+	stream, err := t.s.Send(t.ctx, spec)
+	if err != nil {
+		return err
+	}
+	all, err := io.ReadAll(stream)
+	return errors.Join(err, stream.Close(), os.WriteFile(filepath.Join(t.dir, file), all, 0o600))
 }
 
 func (t *teller) receive(commit string, trust dotmesh.Trust) func() error {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -234,5 +235,29 @@ func TestACutNeverShowsACommit(t *testing.T) {
 	must(t, b.AbortReceive(t.Context(), line))
 	if _, err := b.Receive(t.Context(), into, bytes.NewReader(whole)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestACommitOnItsWayTakesFourProcesses: each is dear, and this is what every commit costs
+// on every node. One lists the line where it is sent, one where it is received.
+func TestACommitOnItsWayTakesFourProcesses(t *testing.T) {
+	starts := counted(t)
+	a, b := inFile(t), inFile(t)
+	line := fork(t, a, dotmesh.Origin{})
+	spec := dotmesh.SendSpec{Line: line}
+	for round := range 3 {
+		write(t, a, line, "f", fmt.Appendf(nil, "%d", round))
+		r := snap(t, a, line)
+		spec.Commits = []dotmesh.CommitID{r.Commit}
+		before := starts()
+		stream := sent(t, a, spec)
+		must(t, receive(t, b, dotmesh.RecvSpec{Line: line, Trust: dotmesh.Member}, stream))
+		if took := starts() - before; round > 0 && took > 4 {
+			t.Errorf("commit %d took %d processes", round, took)
+		}
+		spec.From = r
+	}
+	if got := read(t, b, spec.From, "f"); got != "2" {
+		t.Errorf("the last commit holds %q", got)
 	}
 }
