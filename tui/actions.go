@@ -523,33 +523,44 @@ func (u *ui) chooseNode(heading string, then func(*dotmesh.NodeStatus) tea.Cmd) 
 	return u.openMenu(m)
 }
 
-// takeover makes a node the master without the old one.
+// takeover lets one choose the node that becomes the master of what is marked, without the
+// old one.
 func (u *ui) takeover() tea.Cmd {
-	d, at := u.browse.dot(), u.browse.branchAt()
-	if d == nil || at == nil || at.Stash != nil {
+	all, hidden := u.browse.seen()
+	if len(all) == 0 {
 		return u.nothing("a branch that is no stash")
 	}
-	t := targetOf(d, at)
-	p := at.Pointer
-	return u.chooseNode("Take over "+t.String()+" on", func(n *dotmesh.NodeStatus) tea.Cmd {
-		return u.openForm(&form{
-			heading: "Take over " + t.String(), do: "Take over", typed: t.dot.String(), gone: allThere(t),
-			about: []string{
-				string(n.Name) + " becomes the master; " + masterName(at) + " is not asked. This is for when that will not come back.",
-				"Commits are kept. What only the old master has in no commit (last known: " + dirty(at.Dirty) + ") is not on the new one; it becomes a stash if the old one returns.",
-			},
-			command: func([]string, int) []string {
-				return []string{"move", t.String(), string(n.Name), "--force", "--epoch", strconv.FormatUint(p.Epoch, 10)}
-			},
-			submit: func([]string) tea.Cmd {
-				return u.call("take over "+t.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
-					_, err := s.Takeover(ctx, dotmesh.TakeoverRequest{
-						Dot: t.dot, Branch: t.branch, Node: n.ID, Epoch: p.Epoch, Tip: p.Tip, Request: dotmesh.NewUUID(),
-					})
-					return string(n.Name) + " is the master of " + t.String() + " now", err
+	return u.chooseNode("Take over "+named(all)+" on", func(n *dotmesh.NodeStatus) tea.Cmd { return u.takeOver(all, hidden, n) })
+}
+
+func (u *ui) takeOver(all []seenBranch, hidden int, n *dotmesh.NodeStatus) tea.Cmd {
+	name, typed := string(n.Name), all[0].dot.String()
+	if len(all) > 1 {
+		typed = "take over " + strconv.Itoa(len(all)) + " branches"
+	}
+	there := make([]target, len(all))
+	about := []string{name + " becomes the master; the one now is not asked. This is for when that will not come back."}
+	for i, b := range all {
+		there[i] = b.target
+		about = append(about, b.String()+": "+masterName(b.is)+" had "+dirty(b.is.Dirty)+" in no commit, as last known.")
+	}
+	if hidden > 0 {
+		about = append(about, strconv.Itoa(hidden)+" of them are hidden by the filter.")
+	}
+	return u.openForm(&form{
+		heading: "Take over " + named(all), do: "Take over", typed: typed, alike: len(all) - 1, gone: allThere(there...),
+		about: append(about, "Commits are kept. What is in none is not on the new master; it becomes a stash if the old one returns."),
+		command: func(_ []string, i int) []string {
+			return []string{"move", all[i].String(), name, "--force", "--epoch", strconv.FormatUint(all[i].is.Pointer.Epoch, 10)}
+		},
+		submit: func([]string) tea.Cmd {
+			return callEach(u, "take over", name+" is the master now of", all, func(ctx context.Context, s dotmesh.Service, b seenBranch) error {
+				_, err := s.Takeover(ctx, dotmesh.TakeoverRequest{
+					Dot: b.dot, Branch: b.branch, Node: n.ID, Epoch: b.is.Pointer.Epoch, Tip: b.is.Pointer.Tip, Request: dotmesh.NewUUID(),
 				})
-			},
-		})
+				return err
+			})
+		},
 	})
 }
 
@@ -636,8 +647,13 @@ func (u *ui) showCommand() tea.Cmd {
 	if u.browse.focus > paneDots && at != nil {
 		args = append([]string{"log"}, targetOf(d, at).flags()...)
 	}
-	if c := u.browse.commitAt(); c != nil && u.browse.focus == paneCommits && !c.Parent.IsZero() {
-		args = append([]string{"diff", c.Parent.String(), c.ID.String()}, targetOf(d, at).flags()...)
+	if u.browse.focus == paneCommits && at != nil {
+		switch c := u.browse.commitAt(); {
+		case c == nil:
+			args = append([]string{"diff"}, targetOf(d, at).flags()...)
+		case !c.Parent.IsZero():
+			args = append([]string{"diff", c.Parent.String(), c.ID.String()}, targetOf(d, at).flags()...)
+		}
 	}
 	line := u.commandLine(args)
 	if line == "" {

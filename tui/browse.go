@@ -458,6 +458,22 @@ func (b *browse) name() string {
 	return strings.Join(names, "\n")
 }
 
+// ids returns the ids of what name names.
+func (b *browse) ids() string {
+	if b.focus == paneCommits {
+		return b.name()
+	}
+	all, _ := b.targets()
+	ids := make([]string, len(all))
+	for i, t := range all {
+		ids[i] = t.branchID.String()
+		if b.focus == paneDots {
+			ids[i] = t.dotID.String()
+		}
+	}
+	return strings.Join(ids, "\n")
+}
+
 func orElse(all []string, one string) []string {
 	if len(all) == 0 {
 		return []string{one}

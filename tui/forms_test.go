@@ -116,6 +116,45 @@ func TestSeveralHaveMoreThanOneCommandLine(t *testing.T) {
 	})
 }
 
+// TestADeadNodesBranchesAreTakenOverAtOnce: each with the epoch and tip that was seen.
+func TestADeadNodesBranchesAreTakenOverAtOnce(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		names := []string{"shop", "ann/playground"}
+		for _, name := range names {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("T", "down", "enter")
+		d.sees("- Take over shop@master, ann/playground@master", "shop@master: node-1 had +7.0M in no commit", "and 1 more")
+		d.keys("shift+tab", " take over 2 branches", "ctrl+s")
+		for _, name := range names {
+			if at := d.dot(name).Branch; at.MasterName != "node-2" {
+				t.Errorf("the master of %s is %s, want node-2", name, at.MasterName)
+			}
+		}
+	})
+}
+
+// TestIdsAreCopied: of what is marked, or under the cursor.
+func TestIdsAreCopied(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		shop, sessions := d.dot("shop"), d.dot("sessions")
+		for _, name := range []string{"shop", "sessions"} {
+			d.onDot(name)
+			d.keys("space")
+		}
+		d.keys("u")
+		if want := sessions.ID.String() + "\n" + shop.ID.String(); d.copied != want {
+			t.Errorf("copied %q, want %q", d.copied, want)
+		}
+		d.onDot("sessions")
+		d.keys("tab", "u")
+		if want := sessions.Branch.ID.String(); d.copied != want {
+			t.Errorf("copied %q, want the branch %q", d.copied, want)
+		}
+	})
+}
+
 // TestAForkIsADotOfItsOwn: the cursor is on it when it is there, and it says what it was made
 // out of.
 func TestAForkIsADotOfItsOwn(t *testing.T) {

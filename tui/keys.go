@@ -87,6 +87,7 @@ func bindings() []binding {
 		{"reverse", []string{"i"}, inDots | inNodes, looks, "", "sort the other way round", (*ui).sortReverse},
 		{"describe", []string{"d"}, inTables, looks, "describe", "describe; on a commit or branch: the files that differ", (*ui).describe},
 		{"copy", []string{"y"}, inTables | inEvents | inFaults, looks, "copy", "copy the name or id", (*ui).copyName},
+		{"copy-id", []string{"u"}, inBrowse, looks, "", "copy the id", (*ui).copyID},
 		{"command-line", []string{"e"}, inBrowse, looks, "", "show and copy the dm command for what is chosen", (*ui).showCommand},
 		{"stashes", []string{"t"}, inBranches, looks, "stashes", "show or fold the stashes", (*ui).foldStashes},
 
@@ -101,7 +102,7 @@ func bindings() []binding {
 		{"reset", []string{"R"}, inBranches | inCommits, drops, "reset", "go back to the chosen commit; a stash keeps what is dropped", (*ui).reset},
 		{"discard", []string{"X"}, inBrowse, drops, "discard", "drop what is in no commit; a stash keeps it", (*ui).discard},
 		{"delete", []string{"D"}, inBrowse, drops, "delete", "delete the dot, branch or commit", (*ui).delete},
-		{"takeover", []string{"T"}, inBranches, drops, "", "make another node the master without the old one", (*ui).takeover},
+		{"takeover", []string{"T"}, inDots | inBranches, drops, "", "make another node the master without the old one", (*ui).takeover},
 		{"drain", []string{"N"}, inNodes, drops, "drain", "move every branch away from the node", (*ui).drain},
 
 		{"cancel", []string{"x"}, inTransfers, changes, "cancel", "end the transfer; what arrived whole stays", (*ui).cancelTransfer},

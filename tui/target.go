@@ -59,6 +59,24 @@ func (b *browse) targets() (all []target, hidden int) {
 	return all, 0
 }
 
+// seenBranch is a target as it was when it was chosen.
+type seenBranch struct {
+	target
+	is *dotmesh.BranchStatus
+}
+
+// seen are the targets that are no stashes, as they are now.
+func (b *browse) seen() (all []seenBranch, hidden int) {
+	targets, hidden := b.targets()
+	for _, t := range targets {
+		if is := b.branch(t.dotID, t.branchID); is != nil && is.Stash == nil {
+			now := *is
+			all = append(all, seenBranch{t, &now})
+		}
+	}
+	return all, hidden
+}
+
 // chosenDots are the marked dots, else the one under the cursor, and how many are hidden.
 func (b *browse) chosenDots() (ids []dotmesh.DotID, hidden int) {
 	if ids := b.dots.Marked(); len(ids) > 0 {

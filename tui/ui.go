@@ -351,8 +351,11 @@ func (u *ui) markRange() tea.Cmd   { u.shown().mark(true); return u.moved() }
 func (u *ui) sortNext() tea.Cmd    { u.shown().sort(false); return u.moved() }
 func (u *ui) sortReverse() tea.Cmd { u.shown().sort(true); return u.moved() }
 
-func (u *ui) copyName() tea.Cmd {
-	text := u.shown().name()
+func (u *ui) copyName() tea.Cmd { return u.copyText(u.shown().name()) }
+
+func (u *ui) copyID() tea.Cmd { return u.copyText(u.browse.ids()) }
+
+func (u *ui) copyText(text string) tea.Cmd {
 	if text == "" {
 		return u.say("there is nothing to copy here")
 	}
