@@ -52,7 +52,8 @@ test-zfs: root qemu ## run the tests that need ZFS in a machine that has it (ZFS
 	GO=$(GO) ZFS=$(ZFS) tests/zfs/test $(ZFS_TESTS) $(TESTFLAGS)
 
 test-zfs-full: export TEST_ZFS_FULL = 1
-test-zfs-full: ZFS_TESTS += ./tests/node ./tests/faults ./tests/demo
+# The longest is the first, so that something runs beside it from its beginning to its end.
+test-zfs-full: ZFS_TESTS := ./tests/faults $(ZFS_TESTS) ./tests/node ./tests/demo
 test-zfs-full: TESTFLAGS += -test.timeout=3h
 test-zfs-full: test-zfs ## the same, and what takes hours there: streams, and a whole node
 	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 30m ./tests/zfs)

@@ -16,11 +16,27 @@ const storePoints = "btrfs."
 // servers is how many of them run at once.
 const servers = 2
 
+// stayMounted says whether dots stay mounted that a test is done with.
+const stayMounted = true
+
+// glance is the time between two looks at what should happen by itself.
+const glance = 2 * time.Millisecond
+
 // patience is how long anything is waited for that should happen by itself.
 const patience = 2 * time.Minute
 
 // here reports whether a fault is tested on this kind of store: all are.
 func here(fault) bool { return true }
+
+// killedAt returns the steps of an operation at which the server is killed: all.
+func killedAt(all []step) []step { return all }
+
+// armStart has a server killed at the next step of its start, which it came to no further
+// than it did before.
+func (n *node) armStart(killed []step) {
+	n.Helper()
+	n.armAt(step{"*", len(killed) + 1}, "kill")
+}
 
 // elsewhere reports whether these servers cannot come by a failpoint: their pools are on
 // btrfs, and nothing that they are asked for receives commits. The stores' own tests do.

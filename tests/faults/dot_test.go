@@ -87,6 +87,14 @@ func (d *dot) mount(name dotmesh.Name) {
 	d.paths[name] = m.Path
 }
 
+// unmount unmounts all branches.
+func (d *dot) unmount() {
+	d.Helper()
+	for name := range d.paths {
+		d.must(d.Unmount(d.Context(), dotmesh.MountRequest{Volume: d.volume(name)}))
+	}
+}
+
 // write makes the file of a mounted branch hold a word, durably.
 func (d *dot) write(name dotmesh.Name, word string) {
 	d.Helper()

@@ -20,6 +20,9 @@ type step struct {
 
 func (s step) String() string { return fmt.Sprintf("%s, time %d", s.point, s.nth) }
 
+// inStore reports whether it is a step of the store.
+func (s step) inStore() bool { return strings.HasPrefix(s.point, storePoints) }
+
 // steps are the failpoints that were reached since arm, in their order.
 func (n *node) steps() (all []step) {
 	n.Helper()
@@ -46,18 +49,23 @@ func (op operation) trace(n *node) []step {
 	return steps
 }
 
-// killServer kills the server at every step of the operation.
+// killServer kills the server at the steps of the operation that are tested on this kind of
+// store.
 func (op operation) killServer(n *node) {
 	n.start()
 	var all []*dot
-	for _, at := range op.trace(n) {
+	for _, at := range killedAt(op.trace(n)) {
 		d := op.prepare(n)
 		n.armAt(at, "kill")
 		err := op.run(n.Context(), d)
 		n.died()
+		n.Logf("killed at %s", at)
 		n.arm("")
 		n.start()
 		op.judge(d, err, at)
+		if !stayMounted {
+			d.unmount()
+		}
 		d.last = d.look()
 		all = append(all, d)
 	}
@@ -100,8 +108,7 @@ const fewKills = 3
 func (op operation) killEtcd(n *node) {
 	n.start()
 	steps := op.trace(n)
-	inStore := func(s step) bool { return strings.HasPrefix(s.point, storePoints) }
-	steps = slices.CompactFunc(steps, func(a, b step) bool { return inStore(a) && inStore(b) })
+	steps = slices.CompactFunc(steps, func(a, b step) bool { return a.inStore() && b.inStore() })
 	for i, at := range steps {
 		if i%fewKills == fewKills-1 {
 			n.restart()
@@ -221,13 +228,13 @@ func killEtcdAtStart(n *node) {
 	n.wantNoWaste()
 }
 
-// killSteps kills the server at the first step of its start, then at the second, and so on
-// until it is ready, and has collected its garbage, before it comes to the next one. It
-// returns the last. The server must log for debugging.
+// killSteps kills the server at one step of its start after the other, until it is ready, and
+// has collected its garbage, before it comes to the next one. It returns the last. The server
+// must log for debugging.
 func (n *node) killSteps() (last step) {
 	n.Helper()
-	for nth := 1; ; nth++ {
-		n.armAt(step{"*", nth}, "kill")
+	for killed := []step(nil); ; killed = append(killed, last) {
+		n.armStart(killed)
 		n.launch()
 		n.await("the server has swept, or was killed", func() bool { return !n.Running() || n.said("msg=swept") })
 		if n.Running() {
@@ -235,6 +242,8 @@ func (n *node) killSteps() (last step) {
 			return last
 		}
 		n.died()
-		last = n.steps()[nth-1]
+		steps := n.steps()
+		last = steps[len(steps)-1]
+		n.Logf("killed while it starts at %s", last)
 	}
 }

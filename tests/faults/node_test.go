@@ -125,12 +125,11 @@ func (n *node) ready() bool {
 	return n.Ready(ctx) == nil
 }
 
-// await returns when done says so. It looks often: everything here is a matter of
-// milliseconds, and nothing tells when it has happened.
+// await returns when done says so. It looks often, since nothing tells when it has happened.
 func (n *node) await(what string, done func() bool) {
 	n.Helper()
 	deadline := time.Now().Add(patience)
-	again := time.NewTicker(2 * time.Millisecond)
+	again := time.NewTicker(glance)
 	defer again.Stop()
 	for !done() {
 		if time.Now().After(deadline) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,15 @@ const poolSize = 512 << 20
 // etcd from answering in time.
 const servers = 1
 
+// stayMounted says whether dots stay mounted that a test is done with. A server measures
+// what is mounted every five seconds, by two programs of ZFS for each branch: with some dots
+// it does little else there.
+const stayMounted = false
+
+// glance is the time between two looks at what should happen by itself. Each is a request,
+// and takes the server's time there.
+const glance = 50 * time.Millisecond
+
 // patience is how long anything is waited for that should happen by itself. There a server
 // may take two minutes to start while the host does something else.
 const patience = 15 * time.Minute
@@ -32,6 +42,34 @@ const patience = 15 * time.Minute
 // refusals come to does not hang on the store, and takes long on an emulated processor.
 func here(f fault) bool {
 	return strings.HasPrefix(f.name, "killed ")
+}
+
+// killedAt returns the steps of an operation at which the server is killed: those of the
+// store, and the first one that finds their work done. At the others the store is as it was
+// at one of these, and the same tests on btrfs kill the server there: one kill, with what is
+// checked after it, takes a minute on an emulated processor.
+func killedAt(all []step) (some []step) {
+	for i, at := range all {
+		if at.inStore() || i > 0 && all[i-1].inStore() {
+			some = append(some, at)
+		}
+	}
+	return some
+}
+
+// armStart has a server killed where it comes by one of the store's failpoints at which no
+// start before it was killed. At later turns of a point, and at the server's own points, the
+// same tests on btrfs kill it.
+func (n *node) armStart(killed []step) {
+	n.Helper()
+	var points []string
+	for point := range n.source {
+		was := func(s step) bool { return s.point == point }
+		if strings.HasPrefix(point, storePoints) && !slices.ContainsFunc(killed, was) {
+			points = append(points, point+"=kill@1")
+		}
+	}
+	n.arm(strings.Join(points, ";"))
 }
 
 // elsewhere reports whether a failpoint is none of the store's, so that it is for the same
