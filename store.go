@@ -59,7 +59,8 @@ type Store interface {
 
 	// Usage says how much of the line's head is not in the commit since, which may be of
 	// the line's origin; zero means the line's newest commit, or its origin. With fresh,
-	// buffered writes are flushed first and the figure is exact as of then.
+	// buffered writes are flushed first and the figure is exact as of then; nobody may be
+	// mounting the head meanwhile.
 	Usage(ctx context.Context, line LineID, since Ref, fresh bool) (Usage, error)
 
 	// Pool says how full the pool is.

@@ -76,7 +76,7 @@ func (s *service) Status(ctx context.Context, r dotmesh.StatusRequest) (dotmesh.
 	if err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
-	if err := n.measure(ctx, b.ID, r.Fresh); err != nil {
+	if err := n.measured(ctx, b.ID, r.Fresh); err != nil {
 		return dotmesh.BranchStatus{}, dotmesh.Wrap("server.Status", err)
 	}
 	status := n.branchStatus(d, b)

@@ -151,6 +151,19 @@ func (n *Node) measure(ctx context.Context, id dotmesh.BranchID, fresh bool) err
 	return nil
 }
 
+// measured is measure for callers who do not hold the branch's lock. What is measured afresh
+// must not be mounted meanwhile.
+func (n *Node) measured(ctx context.Context, id dotmesh.BranchID, fresh bool) error {
+	if fresh {
+		release, err := n.locks.acquire(ctx, id.UUID)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	return n.measure(ctx, id, fresh)
+}
+
 // headRef returns the branch's HEAD as the store knows it.
 func (n *Node) headRef(ctx context.Context, b *dotmesh.Branch) (dotmesh.Ref, error) {
 	for c, err := range n.history(ctx, tipOf(b)) {

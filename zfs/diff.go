@@ -39,7 +39,7 @@ func (s *Store) Diff(ctx context.Context, from, to dotmesh.Ref) iter.Seq2[dotmes
 func (s *Store) diff(ctx context.Context, from, to dotmesh.Ref) ([]dotmesh.FileChange, error) {
 	const op = "zfs.Diff"
 	for _, r := range []dotmesh.Ref{from, to} {
-		if err := s.replayed(ctx, op, r.Line); err != nil {
+		if err := s.replayed(ctx, op, r.Line, false); err != nil {
 			return nil, err
 		}
 	}

@@ -104,20 +104,17 @@ func (s *Store) replay(ctx context.Context, line dotmesh.LineID) error {
 	if here, err := mountedHere(s.line(line)); err != nil || here {
 		return err
 	}
-	dir, err := mountPrivately(ctx, s.line(line), true) // or nobody could mount it meanwhile
+	dir, err := mountPrivately(ctx, s.line(line), false)
 	if err != nil {
 		return fmt.Errorf("replay the log of line %s: %w", line, err)
 	}
 	if err := dir.Close(); err != nil {
 		return err
 	}
-	// It has a log again at any time if it is mounted in another namespace, or if somebody who
-	// was given it has still to mount it.
-	if _, given := s.handed.Load(line); given {
-		return nil
-	}
+	// If it is mounted in another namespace it has a log again at any time.
 	if h, err := findMount(ctx, s.line(line)); err != nil || h != nil {
 		return err
 	}
+	s.handed.Delete(line)
 	return s.update(line, func(r *record) { r.Mounted = false })
 }

@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest/bubble"
+	"dotmesh.io/dotmesh/internal/kv"
 )
 
 func TestAMountWaitsForAnUnmountThatIsEnding(t *testing.T) {
@@ -43,5 +47,30 @@ func TestAMountWaitsForAnUnmountThatIsEnding(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestALineThatIsAboutToBeMountedKeepsItsMark looks at a line when its caller has learnt how
+// to mount it, and has not yet: what is fsynced there after that is in its log only.
+func TestALineThatIsAboutToBeMountedKeepsItsMark(t *testing.T) {
+	memory, err := kv.Open(filepath.Join(t.TempDir(), "kv"), 4<<20, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{names: names{"pool"}, run: standIn(t, "printf 'off\\tlocal\\n'\n"), kv: memory, reserve: &reserve{held: reserveParts}}
+	line := dotmesh.LineID{UUID: dotmesh.NewUUID()}
+	for range 2 {
+		if _, err := s.Live(t.Context(), line); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.replayed(t.Context(), "zfs.Usage", line, false); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.record(line); err != nil || !r.Mounted {
+			t.Fatalf("record = %+v, %v", r, err)
+		}
+	}
+	if err := memory.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

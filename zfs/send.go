@@ -42,7 +42,7 @@ type sendStep struct {
 // else from it; of a single one, the kernel does while it is read.
 func (s *Store) Send(ctx context.Context, spec dotmesh.SendSpec) (io.ReadCloser, error) {
 	const op = "zfs.Send"
-	if err := s.replayed(ctx, op, spec.Line); err != nil {
+	if err := s.replayed(ctx, op, spec.Line, false); err != nil {
 		return nil, err
 	}
 	return reading(ctx, s, op, func(ctx context.Context) (io.ReadCloser, error) {

@@ -86,7 +86,7 @@ type Store struct {
 	queue    queue
 	pins     pins
 	glances  glances
-	handed   sync.Map // the lines that Live has returned, as keys
+	handed   sync.Map // the lines that Live has returned, as keys, until their log was replayed
 	incoming incoming
 	children children
 	leaving  leaving

@@ -17,7 +17,7 @@ import (
 // kernel counts no more writes, and for half a minute: its AsOf says from when it is.
 func (s *Store) Usage(ctx context.Context, line dotmesh.LineID, since dotmesh.Ref, fresh bool) (dotmesh.Usage, error) {
 	const op = "zfs.Usage"
-	if err := s.replayed(ctx, op, line); err != nil {
+	if err := s.replayed(ctx, op, line, fresh); err != nil {
 		return dotmesh.Usage{}, err
 	}
 	return reading(ctx, s, op, func(ctx context.Context) (dotmesh.Usage, error) {
@@ -104,8 +104,10 @@ func (s *Store) referenced(ctx context.Context, r dotmesh.Ref) (int64, error) {
 	return max(bytes-s.empty, 0), err
 }
 
-// replayed is replay for callers who change nothing else.
-func (s *Store) replayed(ctx context.Context, op string, line dotmesh.LineID) error {
+// replayed is replay for callers who change nothing else. A line that this process has handed
+// out may be about to be mounted: that would be refused meanwhile, and what is fsynced after
+// it would be without its mark. So it is left alone, unless the caller says that it rests.
+func (s *Store) replayed(ctx context.Context, op string, line dotmesh.LineID, rests bool) error {
 	if err := ctx.Err(); err != nil {
 		return dotmesh.Wrap(op, err)
 	}
@@ -119,5 +121,10 @@ func (s *Store) replayed(ctx context.Context, op string, line dotmesh.LineID) er
 	if here, err := mountedHere(s.line(line)); err != nil || here {
 		return fault(op, err)
 	}
-	return s.changing(ctx, op, line, func(ctx context.Context) error { return s.replay(ctx, line) })
+	return s.changing(ctx, op, line, func(ctx context.Context) error {
+		if _, handed := s.handed.Load(line); handed && !rests {
+			return nil
+		}
+		return s.replay(ctx, line)
+	})
 }
