@@ -39,7 +39,7 @@ func TestTheTerminalIsAsItWasAfterAnyEnd(t *testing.T) {
 					env, command = append(env, partVariable+"="+end.part), []string{own}
 				}
 				p := openPTY(t, 100, 30, env, command...)
-				p.hears("payments-db", 0)
+				p.hears("made", 0) // of the dot under the cursor: keys are for that
 				end.do(p)
 				state := p.exit()
 				p.restored()
