@@ -100,7 +100,7 @@ func TestEachMutantOnZFSIsCaught(t *testing.T) {
 	for i, m := range all {
 		tests := filepath.Join(dir, fmt.Sprint("tests-", i))
 		m.build(t, tests)
-		fmt.Fprintf(&parts, "mutant %s %s -test.run=%s\n", dir, tests, pattern(m.by))
+		fmt.Fprintf(&parts, "mutant/zfs %s %s -test.run=%s\n", dir, tests, pattern(m.by))
 	}
 	list := filepath.Join(dir, "list")
 	if err := os.WriteFile(list, []byte(parts.String()), 0o600); err != nil {
