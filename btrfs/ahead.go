@@ -21,9 +21,8 @@ import (
 type ahead struct {
 	commit *os.File      // the subvolume that is sent
 	of     *subvol       // the same
-	from   *subvol       // what it is sent as the difference to; nil: nothing
-	sent   *atomic.Int64 // bytes that have come of it
 	since  uint64        // what was written in this transaction or before is not sent
+	sent   *atomic.Int64 // bytes that have come of it
 }
 
 const (
@@ -32,19 +31,11 @@ const (
 	aheadRest  = 5 * time.Millisecond
 )
 
-// readAhead begins to read, and returns what ends that and waits for it.
-func (s *Store) readAhead(ctx context.Context, a *ahead) (stop func()) {
+// start begins to read, and returns what ends that and waits for it.
+func (a *ahead) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var g sync.WaitGroup
-	g.Go(func() {
-		var err error
-		if a.from != nil {
-			a.since, err = s.since(ctx, a.of, a.from)
-		}
-		if err == nil {
-			a.run(ctx)
-		}
-	})
+	g.Go(func() { a.run(ctx) })
 	return func() {
 		cancel()
 		g.Wait()

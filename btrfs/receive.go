@@ -193,6 +193,9 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 			return err
 		}
 	}
+	if err := h.Fits(ctx, rc.s.Pool); err != nil {
+		return err
+	}
 	if err := rc.prepare(ctx, h); err != nil {
 		return err
 	}

@@ -210,7 +210,7 @@ type dump struct {
 func (s *Store) dump(st *sender, step sendStep) bool {
 	d := &dump{done: make(chan struct{})}
 	defer close(d.done)
-	run, err := s.prepareDump(d, step)
+	run, err := s.prepareDump(st.ctx, d, step)
 	if err != nil {
 		d.err = err
 		st.offer(d)
@@ -238,18 +238,22 @@ func (st *sender) offer(d *dump) bool {
 
 // prepareDump opens what a dump needs. run sends, unless it is called without a context,
 // and closes all but the end that is read.
-func (s *Store) prepareDump(d *dump, step sendStep) (run func(context.Context) error, err error) {
+func (s *Store) prepareDump(ctx context.Context, d *dump, step sendStep) (run func(context.Context) error, err error) {
 	commit, header, err := s.openCommit(step.commit)
 	if err != nil {
 		return nil, err
 	}
 	d.header = frame.Header{Format: streamFormat, Line: step.commit.Line, Commit: step.commit.Commit, GUID: header.guid()}
-	var from *subvol
-	var parent uint64
+	var parent, since uint64
 	if d.header.Meta, err = s.meta(step.commit); err == nil && !step.from.IsZero() {
+		var from *subvol
 		if from, err = s.subvol(step.from); err == nil {
 			parent, d.header.From, d.header.FromGUID = from.id, step.from, from.guid()
+			since, err = s.since(ctx, header, from)
 		}
+	}
+	if err == nil && (since > 0 || parent == 0) { // else all of it may be in the other one, too
+		d.header.Estimate, err = written(ctx, newFinder(commit, smallSearch), since)
 	}
 	var in int
 	if err == nil {
@@ -261,7 +265,7 @@ func (s *Store) prepareDump(d *dump, step sendStep) (run func(context.Context) e
 	return func(ctx context.Context) error {
 		var err error
 		if ctx != nil {
-			stop := s.readAhead(ctx, &ahead{commit: commit, of: header, from: from, sent: &d.read})
+			stop := (&ahead{commit: commit, of: header, since: since, sent: &d.read}).start(ctx)
 			err = sendSubvol(commit, parent, in)
 			stop()
 		}

@@ -263,6 +263,9 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 			return err
 		}
 	}
+	if err := h.Fits(ctx, rc.s.Pool); err != nil {
+		return err
+	}
 	return rc.take(ctx, h, info)
 }
 
@@ -512,10 +515,12 @@ func (rc *receiver) setBase(ctx context.Context, l *state) error {
 
 // fingerprint is what a stream that goes on must have in common with the one that broke off.
 func (rc *receiver) fingerprint(h *frame.Header) string {
+	same := *h
+	same.Estimate = 0 // of the rest nobody says it
 	text, err := json.Marshal(struct {
 		frame.Header
 		Trust dotmesh.Trust
-	}{*h, rc.spec.Trust})
+	}{same, rc.spec.Trust})
 	if err != nil {
 		panic(err) // a header came as JSON
 	}

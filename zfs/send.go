@@ -329,6 +329,12 @@ func (st *sender) next() error {
 	if err != nil {
 		return err
 	}
+	var estimate int64
+	if step.from.IsZero() && st.token == "" {
+		if estimate, err = st.s.size(st.ctx, step.commit); err != nil {
+			return err
+		}
+	}
 	pipe, out, err := pipe()
 	if err != nil {
 		return err
@@ -341,8 +347,18 @@ func (st *sender) next() error {
 	st.unhang = context.AfterFunc(st.ctx, func() { _ = pipe.Close() }) // should the kernel hold it
 	return st.frames.Begin(&frame.Header{
 		Format: streamFormat, Line: step.commit.Line, Commit: step.commit.Commit, GUID: step.commitGUID, Meta: meta,
-		From: step.from, FromGUID: step.fromGUID,
+		From: step.from, FromGUID: step.fromGUID, Estimate: estimate,
 	})
+}
+
+// size returns how much space a commit takes with all that it shares. It is asked for when a
+// commit is sent whole; of a difference it would be one process more of five.
+func (s *Store) size(ctx context.Context, r dotmesh.Ref) (int64, error) {
+	all, err := s.run.values(ctx, s.at(r), "referenced")
+	if err != nil {
+		return 0, err
+	}
+	return all[0].number()
 }
 
 // pipe returns a pipe that holds much. It is slower if it stays small. Fd would make its end

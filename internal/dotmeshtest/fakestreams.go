@@ -319,6 +319,9 @@ func (rc *fakeReceiver) commit(ctx context.Context, h *frame.Header) error {
 	if there {
 		return rc.pump.Skip(h)
 	}
+	if err := h.Fits(ctx, rc.s.Pool); err != nil {
+		return err
+	}
 	a := &fakeArrival{header: *h, trust: rc.spec.Trust, digest: frame.NewDigest()}
 	if h.Offset > 0 {
 		if a, err = rc.resume(h); err != nil {

@@ -27,6 +27,7 @@ func brokenTests() []streamTest {
 		{"what goes on must be what broke off", nil, streamTestResumeOther},
 		{"a receiver who gives up leaves nothing that is seen", nil, streamTestGivenUp},
 		{"a crash while a commit is received leaves nothing of it", durable, streamTestCrash},
+		{"a commit that does not fit is refused before anything is made", nil, streamTestTooLarge},
 		{"a full pool refuses a stream and is usable again", mountable, streamTestStreamFull},
 	}
 }
@@ -345,6 +346,7 @@ func streamTestStreamFull(h *streamHarness) {
 	mounted, unmountOther := b.live(other)
 	fill(b.storeHarness, filepath.Join(mounted, "full"))
 	b.refuses(into(line), stream, dotmesh.NoSpace)
+	b.refuses(into(line), edited(h, stream, func(f *frame.Header) { f.Estimate = 0 }), dotmesh.NoSpace) // in the middle
 	b.wantFile(tip, "a", "1")
 	b.must(os.Remove(filepath.Join(mounted, "full")))
 	unmountOther()
@@ -353,4 +355,37 @@ func streamTestStreamFull(h *streamHarness) {
 	b.snap(other)
 	b.receive(into(line), stream, large)
 	h.wantSame(b, large)
+}
+
+func streamTestTooLarge(h *streamHarness) {
+	line := h.fork(dotmesh.Origin{})
+	content := make([]byte, 8<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(content) // never fails
+	h.write(line, "large", string(content))
+	large := h.snap(line)
+	stream := h.sent(sending(dotmesh.Ref{}, large))
+	header, err := frame.NewReader(bytes.NewReader(stream)).Next()
+	h.must(err)
+	if e := header.Estimate; e < 8<<20 || e > 12<<20 {
+		h.Errorf("a commit with 8 MiB is said to take %d bytes", e)
+	}
+
+	b := h.another()
+	p, err := b.Pool(h.Context())
+	h.must(err)
+	spec := into(line)
+	asked := 0
+	spec.Accept = func(dotmesh.CommitInfo) error {
+		asked++
+		return nil
+	}
+	larger := edited(h, stream, func(f *frame.Header) { f.Estimate = p.Free })
+	got, err := b.Receive(h.Context(), spec, bytes.NewReader(larger))
+	h.wantKind(err, dotmesh.NoSpace)
+	if got.Bytes != 0 || asked != 1 {
+		h.Errorf("%d bytes were taken, and %d commits looked at", got.Bytes, asked)
+	}
+	b.wantLines(nil)
+	b.receive(spec, stream, large)
+	b.receive(into(line), larger) // it is here already
 }

@@ -374,3 +374,31 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func TestALargeBodyMustFit(t *testing.T) {
+	unknown := errors.New("nobody knows")
+	for name, c := range map[string]struct {
+		header frame.Header
+		free   int64 // -1: nobody knows
+		want   error
+	}{
+		"it fits":                    {frame.Header{Estimate: 1 << 30}, 1 << 30, nil},
+		"it does not":                {frame.Header{Estimate: 1<<30 + 1}, 1 << 30, dotmesh.NoSpace},
+		"nobody knows what is free":  {frame.Header{Estimate: 1 << 30}, -1, unknown},
+		"it is small":                {frame.Header{Estimate: 1 << 20}, -1, nil},
+		"nobody knows how large":     {frame.Header{}, -1, nil},
+		"some of it has come before": {frame.Header{Estimate: 1 << 30, Offset: 1}, -1, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := c.header.Fits(t.Context(), func(context.Context) (dotmesh.PoolUsage, error) {
+				if c.free < 0 {
+					return dotmesh.PoolUsage{}, unknown
+				}
+				return dotmesh.PoolUsage{Size: 1 << 40, Free: c.free + 5, Reserve: 5}, nil
+			})
+			if !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 
@@ -28,7 +29,29 @@ type Header struct {
 	From     dotmesh.Ref      `json:"from,omitzero"`       // what the body is the difference to; zero: to nothing
 	FromGUID string           `json:"from_guid,omitempty"` // the store's name for From
 	Offset   int64            `json:"offset,omitempty"`    // bytes of the body that the receiver has and that are left out
-	Estimate int64            `json:"estimate,omitempty"`  // about how many bytes the body has; 0: nobody knows
+	Estimate int64            `json:"estimate,omitempty"`  // about how much space the body takes, in bytes; 0: nobody knows
+}
+
+// worthAsking is how large a body must be for its receiver to ask what is free. Until a
+// smaller one has failed, no more than this is taken from others.
+const worthAsking = 16 << 20
+
+// Fits refuses with NoSpace a body that is said to be larger than what is free in a pool,
+// before others have lost the space that it would take. Of a small body, of one whose size
+// nobody knows and of the rest of one it asks nothing.
+func (h *Header) Fits(ctx context.Context, pool func(context.Context) (dotmesh.PoolUsage, error)) error {
+	if h.Estimate < worthAsking || h.Offset > 0 {
+		return nil
+	}
+	p, err := pool(ctx)
+	if err != nil {
+		return err
+	}
+	if free := p.Free - p.Reserve; h.Estimate > free {
+		return dotmesh.E("", dotmesh.NoSpace, "commit %s takes about %d MB, and %d MB are free in the pool; delete what is not needed, or make the pool larger",
+			h.Commit, h.Estimate>>20, free>>20)
+	}
+	return nil
 }
 
 // encode returns the header as a payload.
