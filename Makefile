@@ -55,7 +55,7 @@ test-zfs-full: export TEST_ZFS_FULL = 1
 # The longest is the first, so that something runs beside it from its beginning to its end.
 test-zfs-full: ZFS_TESTS := ./tests/faults $(ZFS_TESTS) ./tests/node ./tests/demo
 test-zfs-full: TESTFLAGS += -test.timeout=3h
-test-zfs-full: test-zfs ## the same, and what takes hours there: streams, and a whole node
+test-zfs-full: test-zfs ## the same, and what takes hours there: streams, kills, planted bugs, a whole node
 	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 30m ./tests/zfs)
 	$(if $(ZFS),,$(GO) test -count 1 -tags zfsrun -timeout 90m -run OnZFS ./tests/mutants)
 
@@ -75,7 +75,7 @@ check: $(call tool,$(STATICCHECK)) $(call tool,$(GOFUMPT)) ## vet, staticcheck, 
 		[ -z "$$unformatted" ] || { echo "not formatted: run $(call tool,$(GOFUMPT)) -w on" $$unformatted; exit 1; }
 	$(GO) test ./tests/arch
 
-bench: root setup qemu binaries ## measure against plain tools and write docs/benchmarks.md (ROWS=commit,list: only these)
+bench: root setup qemu binaries ## measure against plain tools and write docs/benchmarks.md (ROWS=commit,list: print only these)
 	@deploy/setup.sh rsync=rsync restic=restic
 	@$(GO) run ./tests/bench $(if $(ROWS),-rows $(ROWS)) $(if $(SHORT),-short)
 

@@ -2,7 +2,7 @@
 // a cluster, live, with every operation of the scripted dm on a key.
 //
 // Three parts work together. The feed (tui/feed) follows a server and publishes pictures of
-// the cluster, at most ten a second. The ui, one Bubble Tea model, takes a picture or a key
+// the cluster, at most eight a second. The ui, one Bubble Tea model, takes a picture or a key
 // in, changes nothing but its own state, and hands out what has to be asked of the server
 // as commands, whose answers come back as messages. The screens turn state into lines: a
 // screen knows its size and fills exactly that.

@@ -7,9 +7,11 @@
 // disturbs one side disturbs the other. The remaining rows are absolute and mean something
 // only on a quiet machine, so the table says how busy it was.
 //
-// suite.go lists what is measured; commit.go, tree.go, stream.go, zfs.go, list.go, start.go
-// and idle.go measure it. row.go and stats.go judge, report.go writes. node.go is the
-// server's process and fixture.go the large pools, which are made once and kept.
+// suite.go lists what is measured; commit.go, tree.go, stream.go, zfs.go, list.go, start.go,
+// idle.go, tui.go and tuiparts.go measure it. row.go and stats.go judge, report.go writes, with
+// what machine.go knows of the machine. node.go is the server's process, fixture.go the large
+// pools, which are made once and kept, crowd.go a larger server in memory, and terminal.go a
+// terminal that counts.
 //
 // It needs root: it mounts file systems in files of its own. It leaves nothing behind but
 // its results and the fixtures, both in the folder that -cache names.

@@ -4,7 +4,7 @@
 // when it may have missed some. What it knows is one small store in which the latest word
 // on each thing wins:
 //
-//	Service ── listings ──┐                       ┌── Next: at most ten pictures a second
+//	Service ── listings ──┐                       ┌── Next: at most eight pictures a second
 //	        ── events ────┴─> dots, branches,  ───┤
 //	        ── answers        nodes, transfers    └── Dot, Branch, Node: by id, at once
 //
