@@ -35,7 +35,10 @@ dropped, or what an old master wrote after it had lost a branch. A stash can be 
 compared, and branched from.
 
 -d deletes a branch or a stash; "dm undo" brings it back until its retention ends. The
-branch master goes only with its dot.`,
+branch master goes only with its dot.
+
+With -H the fields are, in this order: name, id, HEAD, id of the master, and for a stash the
+reason and until when it is kept.`,
 		Example: `  dm branch
   dm branch yesterday HEAD^^
   dm branch --dot shop --stashes

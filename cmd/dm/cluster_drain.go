@@ -25,7 +25,7 @@ them: "dm transfers --watch" follows them. A branch that is in use waits until i
 
 --stop lets the node take branches again. What has moved does not come back by itself.
 
-With -H the fields are those of "dm transfers -H".`,
+With -H the fields are those of "dm transfers -H".` + notYet("Moving branches to another node"),
 		Example:           "  dm cluster drain node-2\n  dm cluster drain node-2 --stop",
 		Args:              args(1, 1, "the name or id of a node"),
 		ValidArgsFunction: first(e.completeNodes),

@@ -26,7 +26,7 @@ a week at most. It is printed this once. Who has it can make their machine a nod
 cluster, and so read all of its data: hand it on as you would a password.
 
 "dm cluster status" shows the tokens that can still be used, and "dm cluster token revoke"
-makes one useless.`,
+makes one useless.` + notYet("Joining a cluster"),
 		Example: "  dm cluster token\n  dm cluster token --voter --lasts 10m\n  dm cluster token revoke 7f3a91c2-0000-4000-8000-000000000001",
 		Args:    noSubcommand,
 		RunE:    e.timed(func(ctx context.Context, _ []string) error { return runClusterToken(ctx, o) }),
@@ -78,7 +78,7 @@ func newClusterTokenRevokeCommand(e *env) *cobra.Command {
 		Use:   "revoke ID",
 		Short: "Make a token useless",
 		Long: `Make a token useless at once. It is named by its id, which "dm cluster status" shows. A node
-that has joined with it stays.`,
+that has joined with it stays.` + notYet("Joining a cluster"),
 		Example:           "  dm cluster token revoke 7f3a91c2-0000-4000-8000-000000000001",
 		Args:              args(1, 1, "the id of a token"),
 		ValidArgsFunction: first(e.completeTokens),

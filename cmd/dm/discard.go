@@ -18,8 +18,8 @@ func newDiscardCommand(e *env) *cobra.Command {
 		Use:   "discard",
 		Short: "Drop what is in no commit; it is kept as a stash",
 		Long: `Point a branch at the state of its newest commit. The dirty data that this drops become a
-stash that is kept for 30 days, or for one hour with --discard; "dm undo" brings them back.
-Refused while something uses the branch.`,
+stash that is kept for 30 days or as "dm dot set" says, or for one hour with --discard.
+"dm undo" brings them back. Refused while something uses the branch.`,
 		Example: "  dm discard\n  dm discard --dot shop --branch try-migration",
 		Args:    args(0, 0, ""),
 		RunE:    e.timed(func(ctx context.Context, _ []string) error { return runDiscard(ctx, o) }),

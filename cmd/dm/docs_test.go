@@ -88,16 +88,11 @@ func code(s string) string {
 // prose is help as Markdown: what is indented is shown as it is.
 func prose(help string) string {
 	var doc strings.Builder
-	shown := false
-	for line := range strings.SplitSeq(help, "\n") {
-		if indented := strings.HasPrefix(line, "  "); indented != shown && line != "" {
-			doc.WriteString(map[bool]string{true: "\n```text\n", false: "```\n"}[indented])
-			shown = indented
+	for block := range strings.SplitSeq(strings.ReplaceAll(help, ":\n  ", ":\n\n  "), "\n\n") {
+		if strings.HasPrefix(block, "  ") {
+			block = "```text\n" + unindent(block) + "\n```"
 		}
-		doc.WriteString(strings.TrimPrefix(line, "  ") + "\n")
-	}
-	if shown {
-		doc.WriteString("```\n")
+		doc.WriteString(block + "\n\n")
 	}
 	return strings.TrimSpace(doc.String())
 }

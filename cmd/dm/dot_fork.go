@@ -23,7 +23,7 @@ func newDotForkCommand(e *env) *cobra.Command {
 		Short: "Make a dot out of a commit of another one",
 		Long: `Make a dot of your own out of HEAD of the current branch or out of COMMIT, with all history
 before it. Data are copied: nothing that is done to either dot changes the other. A branch,
-which copies none, does where that is not needed.`,
+which copies none, does where that is not needed.` + notYet("Making a dot out of another one"),
 		Example:           "  dm dot fork shop-trial\n  dm dot fork --dot alice/shop shop HEAD^",
 		Args:              args(1, 2, "the name of the new dot, and perhaps a commit"),
 		ValidArgsFunction: each(cobra.NoFileCompletions, e.completeRefs),

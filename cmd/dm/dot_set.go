@@ -30,8 +30,9 @@ func newDotSetCommand(e *env) *cobra.Command {
   collaborator+=alice   let a user read, commit and push
   collaborator-=alice   no longer
 
-Durations have a unit: s, m, h or d.`,
-		Example:           "  dm dot set shop expires=7d\n  dm dot set shop rpo=5s collaborator+=alice",
+Durations have a unit: s, m, h or d. Other replicas than all, and another rpo than off, are
+not on this server yet: it says so, and the command exits with 1.`,
+		Example:           "  dm dot set shop expires=7d\n  dm dot set shop expires=off collaborator+=alice",
 		Args:              args(2, 64, "a dot and settings"),
 		ValidArgsFunction: each(e.completeDots, completeSettings, completeSettings, completeSettings),
 		RunE: e.timed(func(ctx context.Context, args []string) error {

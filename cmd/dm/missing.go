@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -14,12 +13,17 @@ func (e *env) missing(what string) error {
 	return dotmesh.E("dm", dotmesh.Unsupported, "%s is not on this server yet; nothing was done", what)
 }
 
+// notYet ends the help of a command whose machinery the server does not have.
+func notYet(what string) string {
+	return "\n\n" + what + " is not on this server yet: the command says so and exits with 1."
+}
+
 // newMissingCommand is a command that only says so, whatever it is given: a script gets
 // exit code 1 and that sentence, and no complaint about its flags.
 func (e *env) newMissingCommand(use, short, long, example, what string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short,
-		Long:               fmt.Sprintf("%s\n\n%s is not on this server yet: the command says so and exits with 1.", long, what),
+		Long:               long + notYet(what),
 		Example:            example,
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		Args:               cobra.ArbitraryArgs,

@@ -29,7 +29,7 @@ the other node has taken the branch. Refused while something uses the branch.
 --force takes it over without the old master's consent, for when that will not come back.
 --epoch must be the epoch that "dm status" shows, so that nothing that happened since is
 overruled. Where the new master lacks the newest commit, --commit names an older one that
-it holds. Commits are kept; dirty data that only the old master has are not on the new one.`,
+it holds. Commits are kept; dirty data that only the old master has are not on the new one.` + notYet("Moving a branch without --force"),
 		Example: `  dm move shop node-2
   dm move shop@staging node-2 --force --epoch 4`,
 		Args:              args(2, 2, "a dot and a node"),

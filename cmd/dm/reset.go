@@ -23,9 +23,9 @@ func newResetCommand(e *env) *cobra.Command {
 		Long: `Point a branch at the state of a commit: its id or the first 7 characters of it, HEAD,
 HEAD^, HEAD~3, or a branch's name for that branch's HEAD.
 
-What that drops, later commits and dirty data, becomes a stash that is kept for 30 days, or
-for one hour with --discard. "dm undo" goes back to where the branch was. Refused while
-something uses the branch.
+What that drops, later commits and dirty data, becomes a stash that is kept for 30 days or
+as "dm dot set" says, or for one hour with --discard. "dm undo" goes back to where the branch
+was. Refused while something uses the branch.
 
 --hard is accepted for scripts made for the original Dotmesh and changes nothing.`,
 		Example:           "  dm reset HEAD^\n  dm reset 0b5f7c1\n  dm reset --discard master",

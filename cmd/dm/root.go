@@ -26,7 +26,7 @@ unless --dot and --branch name others. A dot is written "name", or "namespace/na
 With no remote configured dm talks to the server of this machine, over
 /run/dotmesh/dm.sock. "dm remote add" configures others; DM_HOST (unix:///path,
 http://localhost:port, https://host:port) with DM_API_KEY_FILE goes before both.
-Every flag can be set by an environment variable: --config by DM_CONFIG, --dot by DM_DOT.
+Environment variables can stand for flags: DM_CONFIG for --config, DM_DOT for --dot.
 NO_COLOR switches colours off.
 
 ` + exitHelp

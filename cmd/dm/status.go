@@ -28,7 +28,10 @@ figure is, and who uses it. --fresh has buffered writes written first, so that t
 exact and of now.
 
 --watch goes on and prints a line whenever something changed, until it is interrupted:
-time, branch, HEAD, commits and dirty bytes; with -o json one object a line.`,
+time, branch, HEAD, commits and dirty bytes; with -o json one object a line.
+
+With -H the fields are, in this order: branch, HEAD, commits, dirty bytes, size and id of the
+master.`,
 		Example: "  dm status\n  dm status --dot shop --branch staging --fresh\n  dm status --watch",
 		Args:    args(0, 0, ""),
 		RunE: untimed(func(ctx context.Context, _ []string) error {

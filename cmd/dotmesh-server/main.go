@@ -62,8 +62,9 @@ func newCommand(getenv func(string) string, errw io.Writer) *cobra.Command {
 
 Settings come from a YAML file (--config), then the environment (DOTMESH_DATA_DIR for
 --data-dir, and so on), then the flags; the last one wins. Without any, a node keeps its
-state in /var/lib/dotmesh, makes a 10 GiB pool there in a sparse file, and answers at
-/run/dotmesh/dm.sock and 127.0.0.1:32607.`,
+state in /var/lib/dotmesh and its dots in the zpool "pool" or, where there is none, in a
+pool of 10 GiB that it makes in a sparse file there, and answers at /run/dotmesh/dm.sock
+and 127.0.0.1:32607.`,
 		Example: `  dotmesh-server
   dotmesh-server --data-dir /srv/dotmesh --storage btrfs:/srv/pool
   dotmesh-server --config /etc/dotmesh.yaml --log-format json`,
