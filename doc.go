@@ -11,8 +11,8 @@
 // Four interfaces say what the parts owe each other. A [Store] keeps lines and commits
 // on one node's disk. A [Registry] is what the nodes agree on. A [Service] is what every
 // door (API, command line, terminal UI, Docker, Kubernetes) offers to its users. An
-// [Operator] drives a cluster where no server runs yet. Each has one conformance suite
-// in internal/dotmeshtest, which its fake and its real implementations pass alike.
+// [Operator] drives a cluster where no server runs yet. The first three have a conformance
+// suite in internal/dotmeshtest, which their fakes and their real implementations pass alike.
 //
 // The package imports the standard library only, starts no goroutine and does no I/O.
 package dotmesh

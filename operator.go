@@ -6,8 +6,8 @@ import (
 )
 
 // Operator changes a cluster where no server runs yet, or while none does: init, join,
-// upgrade and reset. It has a fake in internal/dotmeshtest; docker/cluster will be the
-// real one.
+// upgrade and reset. There is one in memory in internal/democluster; docker/cluster will be
+// the real one.
 type Operator interface {
 	// Plan says what would be done, in order, and changes nothing. A plan is good only for
 	// the state that it was made from: Run checks that first.

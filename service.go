@@ -8,16 +8,18 @@ import (
 
 // Service is what Dotmesh does for its users. Every door hands its callers one that acts
 // for them (server.Node.As); what the caller may not know of is [NotFound], what they may
-// not do is [Denied]. Implementations: server.Node, api.Client, and the fake in
-// internal/dotmeshtest; all pass dotmeshtest.RunServiceTests.
+// not do is [Denied]. Implementations: server.Node, api.Client, and the one in memory in
+// internal/democluster; all pass dotmeshtest.RunServiceTests.
 //
 // A mutating call ends in ok, failed (no effect, ever) or [Unknown]. Its Request id, if
 // given, names what it makes: repeated with the same id it does nothing twice and returns
 // what the first call did. A read sees every mutation that ended before it began.
 // Results are the caller's to keep and change.
 type Service interface {
+	// Version says which version, node and cluster answer.
 	Version(ctx context.Context) (Version, error)
-	Whoami(ctx context.Context) (User, error) // without hashes
+	// Whoami returns the caller, without hashes.
+	Whoami(ctx context.Context) (User, error)
 
 	// Dots lists the dots that the caller may see, by name, with their current branch.
 	Dots(ctx context.Context) ([]DotStatus, error)
@@ -50,9 +52,10 @@ type Service interface {
 	Commit(ctx context.Context, r CommitRequest) (Commit, error)
 	// Log returns a branch's commits, newest first, across the lines it was forked from.
 	Log(ctx context.Context, r LogRequest) (LogPage, error)
-	// Reset points the branch at the state of a commit; Discard at that of HEAD. What is
-	// dropped, dirty data included, becomes a stash.
+	// Reset points the branch at the state of a commit. What is dropped, dirty data included,
+	// becomes a stash.
 	Reset(ctx context.Context, r ResetRequest) (Changed, error)
+	// Discard is Reset to HEAD, whatever commit the request names.
 	Discard(ctx context.Context, r ResetRequest) (Changed, error)
 	// DeleteCommit removes one commit from a branch's history. [Conflict] for the tip and
 	// for one that a branch was made from.
@@ -80,6 +83,9 @@ type Service interface {
 	// Mount makes a volume ready on this node and returns where. Holders are a set: each
 	// is added once and removed by Unmount with its name.
 	Mount(ctx context.Context, r MountRequest) (Mounted, error)
+	// Unmount takes a holder from a volume, which is unmounted when none is left, or unmounts
+	// a commit. What is not mounted is no error; [Busy] with the holders' names if there are
+	// some and the request names none.
 	Unmount(ctx context.Context, r MountRequest) error
 	// MountCommit mounts a commit read-only on this node and returns where. It stays until
 	// it is unmounted, by an Unmount that names its id.
@@ -90,7 +96,7 @@ type Service interface {
 	// the branch a cancelled transfer leaves it where it was. [Busy] with the holders' names
 	// while the branch is in use, [Conflict] if that node is its master already.
 	Move(ctx context.Context, r MoveRequest) (Transfer, error)
-	// Takeover makes this node, or r.Node, the master without the old one's consent.
+	// Takeover makes this node, or another one, the master without the old one's consent.
 	// Administrators only; [Conflict] unless the epoch and tip are those the caller saw.
 	Takeover(ctx context.Context, r TakeoverRequest) (Changed, error)
 
@@ -141,6 +147,7 @@ type Users interface {
 // Members is the part of Service that is about the cluster's nodes. All but Nodes is for
 // administrators.
 type Members interface {
+	// Nodes describes the nodes of the cluster.
 	Nodes(ctx context.Context) ([]NodeStatus, error)
 	// Cluster describes the cluster as a whole.
 	Cluster(ctx context.Context) (ClusterStatus, error)
@@ -156,8 +163,9 @@ type Members interface {
 
 // Maintenance is the part of Service that is for administrators.
 type Maintenance interface {
-	// Export returns the registry; Import replaces it.
+	// Export returns the registry's entries.
 	Export(ctx context.Context) ([]Entry, error)
+	// Import replaces the registry by what Export returned.
 	Import(ctx context.Context, entries []Entry) error
 	// Recover rebuilds the registry from this node's pool and the registry's copy in it.
 	Recover(ctx context.Context) (Recovered, error)
@@ -350,8 +358,8 @@ type LogPage struct {
 	More    bool     `json:"more,omitempty"` // ask again with Before = the last one's id
 }
 
-// ResetRequest asks for a branch to be reset to a commit. With Discard the stash is kept
-// for an hour instead of 30 days.
+// ResetRequest asks for a branch to be reset to a commit. The stash is kept for 30 days, or
+// as long as the dot's Expires says; with Discard for an hour.
 type ResetRequest struct {
 	CommitRef
 	Discard bool `json:"discard,omitempty"`
