@@ -1,6 +1,7 @@
 package democluster_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -100,4 +101,44 @@ func transferOf(t testing.TB, s dotmesh.Service, id dotmesh.UUID) dotmesh.Transf
 	}
 	t.Fatalf("transfer %s is not listed", id)
 	return dotmesh.Transfer{}
+}
+
+// user is the administrator of a cluster with a test's manners: what fails, fails the test.
+type user struct {
+	t *testing.T
+	*democluster.Cluster
+}
+
+func (u *user) ctx() context.Context { return u.t.Context() }
+
+func (u *user) init() dotmesh.DotStatus {
+	u.t.Helper()
+	return must(u.CreateDot(u.ctx(), dotmesh.CreateDot{Dot: shop}))(u.t)
+}
+
+func (u *user) write(branch dotmesh.Name, file, text string) {
+	u.t.Helper()
+	ok(u.t, u.Write(shop, branch, "__default__/"+file, text))
+}
+
+func (u *user) commit(message string) dotmesh.Commit {
+	u.t.Helper()
+	return must(u.Commit(u.ctx(), dotmesh.CommitRequest{Dot: shop, Message: message}))(u.t)
+}
+
+func (u *user) reset(ref string) dotmesh.Changed {
+	u.t.Helper()
+	return must(u.Reset(u.ctx(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}}))(u.t)
+}
+
+func (u *user) branch(name dotmesh.Name, from dotmesh.CommitRef) dotmesh.BranchStatus {
+	u.t.Helper()
+	from.Dot = shop
+	return must(u.CreateBranch(u.ctx(), dotmesh.CreateBranch{From: from, Name: name}))(u.t)
+}
+
+func (u *user) mount(volume, holder string, create bool) (dotmesh.Mounted, error) {
+	u.t.Helper()
+	v := must(dotmesh.ParseVolume(volume))(u.t)
+	return u.Mount(u.ctx(), dotmesh.MountRequest{Volume: v, Holder: holder, Create: create})
 }
