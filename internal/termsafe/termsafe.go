@@ -12,7 +12,6 @@ package termsafe
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,9 +22,6 @@ import (
 // language stays as it is. Line(Line(s)) is Line(s).
 func Line(s string) string { return escape(s, false) }
 
-// Text is Line for text of several lines: newlines stay.
-func Text(s string) string { return escape(s, true) }
-
 // Most is how many bytes of a text somebody reads who only looks around.
 const Most = 4 << 10
 
@@ -33,7 +29,7 @@ const Most = 4 << 10
 // with an ellipsis.
 func Brief(s string) string { return brief(s, false) }
 
-// BriefText is Brief for text of several lines.
+// BriefText is Brief for text of several lines: newlines stay.
 func BriefText(s string) string { return brief(s, true) }
 
 // brief cuts before it escapes, since what a megabyte becomes is thrown away, and after it.
@@ -106,47 +102,4 @@ func visible(r rune, newlines bool) bool {
 		return newlines
 	}
 	return unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
-}
-
-// Writer passes text on as [Text] makes it. A character may arrive in several writes; at
-// the end Close passes on what was begun and never finished.
-type Writer struct {
-	to      io.Writer
-	pending []byte // the beginning of a character, at most 3 bytes
-}
-
-// NewWriter returns a Writer to w.
-func NewWriter(w io.Writer) *Writer { return &Writer{to: w} }
-
-// Write reports all of p as written, or none of it with the error of the writer behind.
-func (w *Writer) Write(p []byte) (int, error) {
-	text := append(w.pending, p...)
-	whole := len(text) - unfinished(text)
-	if _, err := io.WriteString(w.to, Text(string(text[:whole]))); err != nil {
-		return 0, err
-	}
-	w.pending = append([]byte(nil), text[whole:]...)
-	return len(p), nil
-}
-
-// Close does not close the writer behind. Called twice it does nothing.
-func (w *Writer) Close() error {
-	rest := Text(string(w.pending))
-	w.pending = nil
-	_, err := io.WriteString(w.to, rest)
-	return err
-}
-
-// unfinished returns how many bytes at the end of text begin a character that further
-// bytes may complete.
-func unfinished(text []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
-		if end := text[len(text)-n:]; utf8.RuneStart(end[0]) {
-			if utf8.FullRune(end) {
-				return 0
-			}
-			return n
-		}
-	}
-	return 0
 }

@@ -1,8 +1,6 @@
 package termsafe_test
 
 import (
-	"bytes"
-	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -46,8 +44,8 @@ func TestLine(t *testing.T) {
 	}
 }
 
-func TestTextKeepsNewlinesOnly(t *testing.T) {
-	if got, want := termsafe.Text("a\n\nb\r\n\tc\x1b"), "a\n\nb\\x0d\n\\x09c\\x1b"; got != want {
+func TestBriefTextKeepsNewlinesOnly(t *testing.T) {
+	if got, want := termsafe.BriefText("a\n\nb\r\n\tc\x1b"), "a\n\nb\\x0d\n\\x09c\\x1b"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -78,23 +76,7 @@ func TestBrief(t *testing.T) {
 			}
 		})
 	}
-	if got := termsafe.BriefText("a\n\x1b"); got != "a\n\\x1b" {
-		t.Errorf("got %q", got)
-	}
 }
-
-func TestWriterPassesOnErrors(t *testing.T) {
-	w := termsafe.NewWriter(broken{})
-	if n, err := w.Write([]byte("x")); n != 0 || !errors.Is(err, errBroken) {
-		t.Errorf("got %d, %v", n, err)
-	}
-}
-
-var errBroken = errors.New("broken")
-
-type broken struct{}
-
-func (broken) Write([]byte) (int, error) { return 0, errBroken }
 
 // FuzzLine: nothing that a terminal obeys comes out, and what is harmless is not changed.
 func FuzzLine(f *testing.F) {
@@ -106,30 +88,6 @@ func FuzzLine(f *testing.F) {
 		}
 		if again := termsafe.Line(got); again != got {
 			t.Errorf("%q became %q and then %q", s, got, again)
-		}
-	})
-}
-
-// FuzzWriter: however the text is cut, the same comes out.
-func FuzzWriter(f *testing.F) {
-	f.Fuzz(func(t *testing.T, s string, cut uint8) {
-		var out bytes.Buffer
-		w := termsafe.NewWriter(&out)
-		for rest := []byte(s); len(rest) > 0; {
-			n := min(len(rest), int(cut%7)+1)
-			if _, err := w.Write(rest[:n]); err != nil {
-				t.Fatal(err)
-			}
-			rest = rest[n:]
-		}
-		for range 2 {
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		wantHarmless(t, out.String())
-		if want := termsafe.Text(s); out.String() != want {
-			t.Errorf("%q in pieces of %d became %q, want %q", s, cut%7+1, out.String(), want)
 		}
 	})
 }
