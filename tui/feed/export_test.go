@@ -45,3 +45,14 @@ func (f *Feed) Check() error {
 	}
 	return nil
 }
+
+// Append appends to lines those that are kept and numbered from n on, oldest first, and
+// returns them.
+func (l *Log) Append(lines []Line, n uint64) []Line {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for n = max(n, l.first); n < l.next; n++ {
+		lines = append(lines, *l.at(n))
+	}
+	return lines
+}

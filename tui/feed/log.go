@@ -98,17 +98,6 @@ func (l *Log) Line(n uint64) (Line, bool) {
 	return *l.at(n), true
 }
 
-// Append appends to lines those that are kept and numbered from n on, oldest first, and
-// returns them.
-func (l *Log) Append(lines []Line, n uint64) []Line {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for n = max(n, l.first); n < l.next; n++ {
-		lines = append(lines, *l.at(n))
-	}
-	return lines
-}
-
 // clip cuts a text that is too long, at the beginning of a character.
 func clip(text string) string {
 	if len(text) <= maxText {

@@ -53,9 +53,6 @@ func (t *Table[K]) Unmark(k K) {
 	t.marks.hidden = slices.DeleteFunc(t.marks.hidden, func(other K) bool { return other == k })
 }
 
-// IsMarked reports whether k is marked.
-func (t *Table[K]) IsMarked(k K) bool { return t.marks.has(k) }
-
 // Marks returns how many keys are marked, and how many of those are hidden.
 func (t *Table[K]) Marks() (all, hidden int) { return len(t.marks.set), len(t.marks.hidden) }
 
