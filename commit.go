@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxMessage is the largest size in bytes of a commit's message, author and metadata
@@ -51,6 +53,28 @@ func (c *Commit) Size() int {
 		size += len(k) + len(v)
 	}
 	return size
+}
+
+// Validate refuses, as [Invalid], what no registry or pool should have to keep: a message
+// and metadata that are too large or no text, and names of fields that do not begin with a
+// small letter.
+func (c *Commit) Validate() error {
+	const op = "commit.Validate"
+	if size := c.Size(); size > MaxMessage {
+		return E(op, Invalid, "message and metadata have %d bytes; at most %d are allowed", size, MaxMessage)
+	}
+	for key, value := range c.Metadata {
+		if first, _ := utf8.DecodeRuneInString(key); !unicode.IsLower(first) {
+			return E(op, Invalid, "Metadata field names must start with lowercase characters: %s", key)
+		}
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return E(op, Invalid, "metadata %q is not valid UTF-8", key)
+		}
+	}
+	if !utf8.ValidString(c.Message) {
+		return E(op, Invalid, "the message is not valid UTF-8")
+	}
+	return nil
 }
 
 // Chain is a hash over a commit's whole history: SHA-256 of the parent's chain and the

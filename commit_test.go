@@ -2,6 +2,7 @@ package dotmesh_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,29 @@ func someCommit(t testing.TB) dotmesh.Commit {
 	return dotmesh.Commit{
 		ID: id, Kind: dotmesh.UserCommit, Author: "admin", Message: "before the migration",
 		Time: time.Date(2026, 11, 22, 10, 15, 0, 7, time.UTC), Metadata: map[string]string{"a": "bc", "x": "", "y": "z"},
+	}
+}
+
+func TestACommitIsSmallAndText(t *testing.T) {
+	for name, test := range map[string]struct {
+		change    func(c *dotmesh.Commit)
+		complaint string
+	}{
+		"as it is":                           {func(*dotmesh.Commit) {}, ""},
+		"as large as may be":                 {func(c *dotmesh.Commit) { c.Message = strings.Repeat("x", dotmesh.MaxMessage-len("admin"+"abcxyz")) }, ""},
+		"a byte larger":                      {func(c *dotmesh.Commit) { c.Message = strings.Repeat("x", dotmesh.MaxMessage-len("admin"+"abcxyz")+1) }, "have 4097 bytes; at most 4096"},
+		"a field in capitals":                {func(c *dotmesh.Commit) { c.Metadata = map[string]string{"Upper": "x"} }, "must start with lowercase characters: Upper"},
+		"a field without name":               {func(c *dotmesh.Commit) { c.Metadata = map[string]string{"": "x"} }, "must start with lowercase"},
+		"a message in Latin-1":               {func(c *dotmesh.Commit) { c.Message = "caf\xe9" }, "the message is not valid UTF-8"},
+		"a value in Latin-1":                 {func(c *dotmesh.Commit) { c.Metadata = map[string]string{"a": "\xe9"} }, `metadata "a" is not valid UTF-8`},
+		"a name ends in half of a character": {func(c *dotmesh.Commit) { c.Metadata = map[string]string{"a\xc3": "x"} }, "is not valid UTF-8"},
+	} {
+		c := someCommit(t)
+		test.change(&c)
+		err := c.Validate()
+		if text := dotmesh.Text(err); !strings.Contains(text, test.complaint) || (err == nil) != (test.complaint == "") || err != nil && !errors.Is(err, dotmesh.Invalid) {
+			t.Errorf("%s: got %v, want a complaint with %q", name, err, test.complaint)
+		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"unicode"
-	"unicode/utf8"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/fail"
@@ -19,7 +17,7 @@ func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.
 		ID: r.ID, Kind: dotmesh.UserCommit, Author: s.author(), Message: r.Message,
 		Metadata: maps.Clone(r.Metadata), Time: s.node.now().UTC(),
 	}
-	if err := checkCommit(&c); err != nil {
+	if err := c.Validate(); err != nil {
 		return dotmesh.Commit{}, err
 	}
 	if c.ID.IsZero() {
@@ -33,26 +31,6 @@ func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.
 		return s.node.commit(ctx, b, &c, s.op(d, b, dotmesh.VerbCommit, c.ID.UUID))
 	})
 	return copyOfCommit(c), dotmesh.Wrap(op, err)
-}
-
-// checkCommit refuses what no registry or pool should have to keep.
-func checkCommit(c *dotmesh.Commit) error {
-	const op = "server.checkCommit"
-	if size := c.Size(); size > dotmesh.MaxMessage {
-		return dotmesh.E(op, dotmesh.Invalid, "message and metadata have %d bytes; at most %d are allowed", size, dotmesh.MaxMessage)
-	}
-	for key, value := range c.Metadata {
-		if first, _ := utf8.DecodeRuneInString(key); !unicode.IsLower(first) {
-			return dotmesh.E(op, dotmesh.Invalid, "Metadata field names must start with lowercase characters: %s", key)
-		}
-		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			return dotmesh.E(op, dotmesh.Invalid, "metadata %q is not valid UTF-8", key)
-		}
-	}
-	if !utf8.ValidString(c.Message) {
-		return dotmesh.E(op, dotmesh.Invalid, "the message is not valid UTF-8")
-	}
-	return nil
 }
 
 // madeBefore finds what an earlier try of the same request made, and puts it into c. An id

@@ -7,8 +7,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"unicode"
-	"unicode/utf8"
 
 	"dotmesh.io/dotmesh"
 )
@@ -97,7 +95,7 @@ func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.
 		record := dotmesh.Commit{
 			ID: r.ID, Kind: dotmesh.UserCommit, Author: s.author(), Message: r.Message, Metadata: maps.Clone(r.Metadata),
 		}
-		if err := checkCommit(&record); err != nil {
+		if err := record.Validate(); err != nil {
 			return dotmesh.Commit{}, err
 		}
 		b, err := s.writable(r.Dot, r.Branch, mayWrite)
@@ -116,26 +114,6 @@ func (s *service) Commit(ctx context.Context, r dotmesh.CommitRequest) (dotmesh.
 		}
 		return copyCommit(m.Commit), nil
 	})
-}
-
-// checkCommit refuses what no registry or pool should have to keep.
-func checkCommit(m *dotmesh.Commit) error {
-	const op = "democluster.Commit"
-	if size := m.Size(); size > dotmesh.MaxMessage {
-		return dotmesh.E(op, dotmesh.Invalid, "message and metadata have %d bytes; at most %d are allowed", size, dotmesh.MaxMessage)
-	}
-	for key, value := range m.Metadata {
-		if first, _ := utf8.DecodeRuneInString(key); !unicode.IsLower(first) {
-			return dotmesh.E(op, dotmesh.Invalid, "Metadata field names must start with lowercase characters: %s", key)
-		}
-		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			return dotmesh.E(op, dotmesh.Invalid, "metadata %q is not valid UTF-8", key)
-		}
-	}
-	if !utf8.ValidString(m.Message) {
-		return dotmesh.E(op, dotmesh.Invalid, "the message is not valid UTF-8")
-	}
-	return nil
 }
 
 // madeBefore finds what an earlier try of the same request made. An id means one commit for
