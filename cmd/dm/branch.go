@@ -75,11 +75,7 @@ reason and until when it is kept.`,
 }
 
 func runBranchList(ctx context.Context, o *branchOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, _, err := o.resolve(ctx, o.target)
+	s, dot, _, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}
@@ -132,11 +128,7 @@ func stashText(o *branchOptions, stashes []dotmesh.BranchStatus) error {
 }
 
 func runBranchCreate(ctx context.Context, o *branchOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, name, err := o.resolve(ctx, target{Dot: o.Dot, Branch: o.Name})
+	s, dot, name, err := o.reach(ctx, target{Dot: o.Dot, Branch: o.Name})
 	if err != nil {
 		return err
 	}
@@ -148,11 +140,7 @@ func runBranchCreate(ctx context.Context, o *branchOptions) error {
 }
 
 func runBranchDelete(ctx context.Context, o *branchOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, name, err := o.resolve(ctx, target{Dot: o.Dot, Branch: o.Name})
+	s, dot, name, err := o.reach(ctx, target{Dot: o.Dot, Branch: o.Name})
 	if err != nil {
 		return err
 	}

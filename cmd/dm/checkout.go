@@ -53,11 +53,7 @@ HEAD. No data is copied.`,
 }
 
 func runCheckout(ctx context.Context, o *checkoutOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, name, err := o.resolve(ctx, target{Dot: o.Dot, Branch: o.Name})
+	s, dot, name, err := o.reach(ctx, target{Dot: o.Dot, Branch: o.Name})
 	if err != nil {
 		return err
 	}

@@ -38,11 +38,7 @@ func runCommitDelete(ctx context.Context, o *commitDeleteOptions) error {
 	if o.Ref == "" {
 		return usage("a commit to delete must be named")
 	}
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, branch, err := o.resolve(ctx, o.target)
+	s, dot, branch, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}

@@ -47,11 +47,7 @@ With -o json there is one object a line.`,
 }
 
 func runDiff(ctx context.Context, o *diffOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, branch, err := o.resolve(ctx, o.target)
+	s, dot, branch, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}

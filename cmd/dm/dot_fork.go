@@ -41,11 +41,7 @@ func runDotFork(ctx context.Context, o *dotForkOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, _, err := o.resolve(ctx, o.target)
+	s, dot, _, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}

@@ -47,11 +47,7 @@ latency and defaultUpstreamDot. Figures are the current branch's.`,
 }
 
 func runDotShow(ctx context.Context, o *dotShowOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, _, err := o.resolve(ctx, o.target)
+	s, dot, _, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}

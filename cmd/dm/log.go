@@ -45,11 +45,7 @@ func runLog(ctx context.Context, o *logOptions) error {
 	if o.Limit < 0 {
 		return usage("-n takes a number from 0")
 	}
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, branch, err := o.resolve(ctx, o.target)
+	s, dot, branch, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}

@@ -43,11 +43,7 @@ func runOpLog(ctx context.Context, o *opLogOptions) error {
 	if o.Limit < 0 {
 		return usage("-n takes a number from 0")
 	}
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, _, err := o.resolve(ctx, o.target)
+	s, dot, _, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}

@@ -66,11 +66,7 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 }
 
 func (o *statusOptions) fetch(ctx context.Context) (dotmesh.DotName, dotmesh.BranchStatus, error) {
-	s, err := o.connect()
-	if err != nil {
-		return dotmesh.DotName{}, dotmesh.BranchStatus{}, err
-	}
-	dot, branch, err := o.resolve(ctx, o.target)
+	s, dot, branch, err := o.reach(ctx, o.target)
 	if err != nil {
 		return dot, dotmesh.BranchStatus{}, err
 	}

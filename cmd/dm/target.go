@@ -42,6 +42,16 @@ func (e *env) resolve(ctx context.Context, t target) (dotmesh.DotName, dotmesh.N
 	return dot, branch, err
 }
 
+// reach is resolve with the service that is asked.
+func (e *env) reach(ctx context.Context, t target) (dotmesh.Service, dotmesh.DotName, dotmesh.Name, error) {
+	s, err := e.connect()
+	if err != nil {
+		return nil, dotmesh.DotName{}, "", err
+	}
+	dot, branch, err := e.resolve(ctx, t)
+	return s, dot, branch, err
+}
+
 // parseBranch reads a branch's name; the empty one stays empty.
 func parseBranch(s string) (dotmesh.Name, error) {
 	if s == "" {

@@ -41,11 +41,7 @@ undone like everything else.`,
 }
 
 func runUndo(ctx context.Context, o *undoOptions) error {
-	s, err := o.connect()
-	if err != nil {
-		return err
-	}
-	dot, _, err := o.resolve(ctx, o.target)
+	s, dot, _, err := o.reach(ctx, o.target)
 	if err != nil {
 		return err
 	}
