@@ -27,7 +27,7 @@ func (w *world) checked(id dotmesh.CommitID) dotmesh.Checked {
 // a disk does that returns other bytes without an error.
 func TestACommitThatHasChangedIsFound(t *testing.T) {
 	w := newWorld(t)
-	c := w.saved(w.init(), "as it was")
+	c := w.made(w.init(), "as it was")
 	if got := w.checked(c.ID); got.State != dotmesh.CheckNew {
 		t.Fatalf("the first check says %+v", got)
 	}
@@ -39,9 +39,7 @@ func TestACommitThatHasChangedIsFound(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("the commit's file is %v, %v", found, err)
 	}
-	if err := os.WriteFile(found[0], []byte("as it is!"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	w.must(os.WriteFile(found[0], []byte("as it is!"), 0o644))
 	for range 2 { // what was noted first stays
 		if got := w.checked(c.ID); got.State != dotmesh.CheckDiffers || got.Text == "" {
 			t.Errorf("a commit that has changed is %+v", got)

@@ -27,7 +27,7 @@ func (w *world) share(add, remove dotmesh.Name) (dotmesh.DotStatus, error) {
 func TestRightsAreThoseOfTheMomentOfTheChange(t *testing.T) {
 	shared := func(t *testing.T) (*world, *gate, dotmesh.Service) {
 		g := &gate{}
-		w := newWorldWith(t, func(cfg *server.Config) { cfg.Registry = &slowRegistry{cfg.Registry, g} })
+		w := newWorld(t, func(cfg *server.Config) { cfg.Registry = &slowRegistry{cfg.Registry, g} })
 		_, err := w.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop})
 		w.must(err)
 		bob, _ := w.user("bob")
@@ -55,7 +55,7 @@ func TestRightsAreThoseOfTheMomentOfTheChange(t *testing.T) {
 	t.Run("a checkout that waited is refused to a collaborator who went meanwhile", func(t *testing.T) {
 		bubble.Test(t, func(t *testing.T) {
 			w, g, bob := shared(t)
-			w.newBranch("b")
+			w.branch("b", "")
 			removed, refused := w.race(g, removal(w), func() error {
 				_, err := bob.Checkout(t.Context(), dotmesh.BranchRequest{Dot: shop, Branch: "b"})
 				return err

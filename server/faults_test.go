@@ -1,11 +1,8 @@
 package server_test
 
 import (
-	"context"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,141 +10,6 @@ import (
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
 	"dotmesh.io/dotmesh/server"
 )
-
-var shop = dotmesh.DotName{Namespace: "admin", Name: "shop"}
-
-// world is a node on fakes that can be stopped and started again.
-type world struct {
-	*testing.T
-	cfg    server.Config
-	reg    *dotmeshtest.Registry
-	mounts *dotmeshtest.Mounter
-	dotmesh.Service
-	node *server.Node
-	stop func()
-	// later is how far the node's clock is ahead.
-	later atomic.Int64
-}
-
-func newWorld(t *testing.T) *world {
-	w := &world{T: t, cfg: fakes(t)}
-	w.reg = w.cfg.Registry.(*dotmeshtest.Registry)
-	w.mounts = w.cfg.Mounter.(*dotmeshtest.Mounter)
-	w.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
-	w.start()
-	return w
-}
-
-func (w *world) start() {
-	w.Helper()
-	n := server.New(w.cfg)
-	ctx, cancel := context.WithCancel(w.Context())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	stopped := false
-	w.stop = func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			<-done
-		}
-	}
-	w.Cleanup(w.stop)
-	select {
-	case <-n.Ready():
-	case err := <-done:
-		w.Fatalf("the node ended with %v", err)
-	}
-	w.node, w.Service = n, n.As(admin)
-}
-
-func (w *world) restart() {
-	w.Helper()
-	w.stop()
-	w.start()
-}
-
-func (w *world) init() string {
-	w.Helper()
-	if _, err := w.CreateDot(w.Context(), dotmesh.CreateDot{Dot: shop}); err != nil {
-		w.Fatal(err)
-	}
-	return w.mount()
-}
-
-func (w *world) mount() string {
-	w.Helper()
-	m, err := w.Mount(w.Context(), dotmesh.MountRequest{Volume: dotmesh.Volume{Dot: shop, Subdot: dotmesh.DefaultSubdot}})
-	if err != nil {
-		w.Fatal(err)
-	}
-	return m.Path
-}
-
-func (w *world) write(dir, content string) {
-	w.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "f"), []byte(content), 0o644); err != nil {
-		w.Fatal(err)
-	}
-}
-
-func (w *world) wantFile(dir, want string) {
-	w.Helper()
-	data, err := os.ReadFile(filepath.Join(dir, "f"))
-	if err != nil || string(data) != want {
-		w.Fatalf("the file holds %q, %v; want %q", data, err, want)
-	}
-}
-
-func (w *world) commit(message string) (dotmesh.Commit, error) {
-	return w.Commit(w.Context(), dotmesh.CommitRequest{Dot: shop, Message: message})
-}
-
-func (w *world) reset(ref string) (dotmesh.Changed, error) {
-	return w.Reset(w.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}})
-}
-
-func (w *world) wantKind(err error, want dotmesh.Kind) {
-	w.Helper()
-	if dotmesh.KindOf(err) != want {
-		w.Fatalf("got %v (%q), want kind %q", err, dotmesh.KindOf(err), want)
-	}
-}
-
-func (w *world) wantLog(want string) {
-	w.Helper()
-	page, err := w.Log(w.Context(), dotmesh.LogRequest{Dot: shop})
-	if err != nil {
-		w.Fatal(err)
-	}
-	var got []string
-	for _, c := range page.Commits {
-		got = append(got, c.Message)
-	}
-	if text := strings.Join(got, ", "); text != want {
-		w.Fatalf("the log is %q, want %q", text, want)
-	}
-}
-
-// snapshots returns how many commits the pool holds.
-func (w *world) snapshots() (lines, commits int) {
-	w.Helper()
-	for info, err := range w.cfg.Store.Inventory(w.Context()) {
-		if err != nil {
-			w.Fatal(err)
-		}
-		lines++
-		commits += len(info.Commits)
-	}
-	return lines, commits
-}
-
-func (w *world) wantPool(lines, commits int) {
-	w.Helper()
-	if l, c := w.snapshots(); l != lines || c != commits {
-		w.Fatalf("the pool holds %d lines and %d commits, want %d and %d", l, c, lines, commits)
-	}
-}
 
 func TestACommitThatFailsLeavesNothing(t *testing.T) {
 	for _, kind := range []dotmesh.Kind{dotmesh.Conflict, dotmesh.Unreachable, dotmesh.NoSpace} {
@@ -158,9 +20,7 @@ func TestACommitThatFailsLeavesNothing(t *testing.T) {
 			_, err := w.commit("no")
 			w.wantKind(err, kind)
 			w.wantPool(1, 1)
-			if _, err := w.commit("yes"); err != nil {
-				t.Fatal(err)
-			}
+			w.committed("yes")
 			w.wantLog("yes, Initial commit")
 		})
 	}
@@ -214,9 +74,7 @@ func TestACommitWhoseAnswerWasLost(t *testing.T) {
 		w.reg.FailNext("Register", dotmesh.Unknown)
 		_, err := w.commit("maybe")
 		w.wantKind(err, dotmesh.Unknown)
-		if _, err := w.commit("next"); err != nil {
-			t.Fatal(err)
-		}
+		w.committed("next")
 		w.restart()
 		w.wantLog("next, Initial commit")
 		w.wantPool(1, 2)
@@ -227,9 +85,7 @@ func TestAResetThatFailsChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
 	w.write(dir, "one")
-	if _, err := w.commit("first"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("first")
 	w.write(dir, "dirty")
 	w.reg.FailNext("Swing", dotmesh.NoSpace)
 	_, err := w.reset("HEAD^")
@@ -256,13 +112,9 @@ func TestAResetWhoseAnswerWasLost(t *testing.T) {
 			w := newWorld(t)
 			dir := w.init()
 			w.write(dir, "one")
-			if _, err := w.commit("first"); err != nil {
-				t.Fatal(err)
-			}
+			w.committed("first")
 			w.write(dir, "two")
-			if _, err := w.commit("second"); err != nil {
-				t.Fatal(err)
-			}
+			w.committed("second")
 			test.lose(w.reg)
 			_, err := w.reset("HEAD^")
 			w.wantKind(err, dotmesh.Unknown)
@@ -270,9 +122,7 @@ func TestAResetWhoseAnswerWasLost(t *testing.T) {
 			w.wantLog("first, Initial commit")
 			w.wantFile(dir, "one")
 			w.write(dir, "three")
-			if _, err := w.commit("third"); err != nil {
-				t.Fatal(err)
-			}
+			w.committed("third")
 			w.restart()
 			w.wantLog("third, first, Initial commit")
 			w.wantFile(dir, "three")
@@ -284,9 +134,7 @@ func TestABusyBranchIsNotReset(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
 	w.write(dir, "one")
-	if _, err := w.commit("first"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("first")
 	b, err := w.Status(t.Context(), dotmesh.StatusRequest{Dot: shop})
 	if err != nil {
 		t.Fatal(err)
@@ -328,9 +176,7 @@ func TestWithoutTheRegistry(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
 	w.write(dir, "one")
-	if _, err := w.commit("first"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("first")
 	w.reg.SetDown(true)
 	_, err := w.commit("no")
 	w.wantKind(err, dotmesh.Unreachable)
@@ -339,9 +185,7 @@ func TestWithoutTheRegistry(t *testing.T) {
 	w.wantLog("first, Initial commit")
 	w.mount() // what is attached already needs no registry
 	w.reg.SetDown(false)
-	if _, err := w.commit("second"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("second")
 	w.wantLog("second, first, Initial commit")
 }
 
@@ -349,14 +193,9 @@ func TestALostRegistryFreezesTheNodeUntilItRecovers(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
 	w.write(dir, "one")
-	first, err := w.commit("first")
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := w.committed("first")
 	w.write(dir, "two")
-	if _, err := w.commit("second"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("second")
 	if _, err := w.reset(first.ID.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -394,9 +233,7 @@ func TestALostRegistryFreezesTheNodeUntilItRecovers(t *testing.T) {
 		t.Errorf("%s cannot log in after the recovery: %v", user.Name, err)
 	}
 	w.write(dir, "three")
-	if _, err := w.commit("third"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("third")
 	w.restart()
 	w.wantLog("third, first, Initial commit")
 	w.wantFile(dir, "three")
@@ -411,58 +248,18 @@ func TestAnImportThatIsNoRegistryChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.commit("later"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Import(t.Context(), entries); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("later")
+	w.must(w.Import(t.Context(), entries))
 	w.wantLog("later, Initial commit") // the pool has what the older registry lacks
-}
-
-// awaitMirror waits until the pool's copy of the registry mentions all of words.
-func (w *world) awaitMirror(words ...string) {
-	w.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		var all strings.Builder
-		err := w.cfg.Store.KV().View(func(tx dotmesh.KVReader) error {
-			for _, value := range tx.Scan("mirror") {
-				all.Write(value)
-			}
-			return nil
-		})
-		if err != nil {
-			w.Fatal(err)
-		}
-		missing := ""
-		for _, word := range words {
-			if !strings.Contains(all.String(), word) {
-				missing = word
-			}
-		}
-		if missing == "" {
-			return
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-deadline:
-			w.Fatalf("the pool's copy of the registry does not mention %q", missing)
-		}
-	}
 }
 
 func TestGarbageGoesOnlyWhenItsTimeHasCome(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
 	w.write(dir, "one")
-	if _, err := w.commit("first"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("first")
 	w.write(dir, "two")
-	if _, err := w.commit("second"); err != nil {
-		t.Fatal(err)
-	}
+	w.committed("second")
 	if _, err := w.reset("HEAD^"); err != nil { // the stash keeps "second", and is the new line's origin
 		t.Fatal(err)
 	}
@@ -476,36 +273,11 @@ func TestGarbageGoesOnlyWhenItsTimeHasCome(t *testing.T) {
 	w.awaitPool(2, 2) // "second" is gone; what the branch was forked from stays
 	w.wantLog("first, Initial commit")
 	w.wantFile(dir, "one")
-	if err := w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
 	w.sweepAt(2 * server.KeepStash)
 	w.awaitPool(0, 0)
 	_, err := w.Undo(t.Context(), dotmesh.UndoRequest{Dot: shop})
 	w.wantKind(err, dotmesh.NotFound)
-}
-
-func (w *world) sweepAt(later time.Duration) {
-	w.later.Store(int64(later))
-	w.node.Sweep()
-}
-
-// awaitPool asks for sweeps until the pool holds that much.
-func (w *world) awaitPool(lines, commits int) {
-	w.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		l, c := w.snapshots()
-		if l == lines && c == commits {
-			return
-		}
-		w.node.Sweep()
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-deadline:
-			w.Fatalf("the pool holds %d lines and %d commits, want %d and %d", l, c, lines, commits)
-		}
-	}
 }
 
 func TestALongLogReachesBelowWhatTheRegistryKeeps(t *testing.T) {
@@ -513,9 +285,7 @@ func TestALongLogReachesBelowWhatTheRegistryKeeps(t *testing.T) {
 	w.init()
 	const many = 230
 	for range many {
-		if _, err := w.commit("x"); err != nil {
-			t.Fatal(err)
-		}
+		w.committed("x")
 	}
 	page, err := w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000})
 	if err != nil || len(page.Commits) != many+1 {

@@ -12,38 +12,6 @@ import (
 	"dotmesh.io/dotmesh/server"
 )
 
-// noted returns how many entries of that kind the node shows of itself.
-func (w *world) noted(prefix string) int {
-	w.Helper()
-	all, err := w.State(w.Context(), prefix)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return len(all)
-}
-
-// await asks for sweeps until done.
-func (w *world) await(what string, done func() bool) {
-	w.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !done() {
-		w.node.Sweep()
-		select {
-		case <-tick.C:
-		case <-deadline:
-			w.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// awaitTombstones asks for sweeps until there are so many.
-func (w *world) awaitTombstones(want int) {
-	w.Helper()
-	w.await("tombstones", func() bool { return w.noted("registry.tombstone.") == want })
-}
-
 // sealed returns how many tombstones cannot be undone any more.
 func (w *world) sealed() (n int) {
 	w.Helper()
@@ -59,30 +27,11 @@ func (w *world) sealed() (n int) {
 	return n
 }
 
-func (w *world) saved(dir, message string) dotmesh.Commit {
-	w.Helper()
-	w.write(dir, message)
-	c, err := w.commit(message)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return c
-}
-
 // discard resets the branch so that what it drops is kept for an hour only.
 func (w *world) discard(ref string) {
 	w.Helper()
 	_, err := w.Reset(w.Context(), dotmesh.ResetRequest{CommitRef: dotmesh.CommitRef{Dot: shop, Ref: ref}, Discard: true})
 	if err != nil {
-		w.Fatal(err)
-	}
-}
-
-// branch makes a branch of the newest commit of another.
-func (w *world) branch(name, from dotmesh.Name) {
-	w.Helper()
-	r := dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: shop, Branch: from}, Name: name}
-	if _, err := w.CreateBranch(w.Context(), r); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -98,27 +47,23 @@ func (w *world) commitOn(branch dotmesh.Name, message string) dotmesh.Commit {
 
 func (w *world) deleteBranch(name dotmesh.Name) {
 	w.Helper()
-	if err := w.DeleteBranch(w.Context(), dotmesh.BranchRequest{Dot: shop, Branch: name}); err != nil {
-		w.Fatal(err)
-	}
+	w.must(w.DeleteBranch(w.Context(), dotmesh.BranchRequest{Dot: shop, Branch: name}))
 }
 
 func TestBurialsThatWaitForEachOtherAreCollected(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
-	w.saved(dir, "one")
-	w.saved(dir, "two")
+	w.made(dir, "one")
+	w.made(dir, "two")
 	if _, err := w.reset("HEAD^"); err != nil {
 		t.Fatal(err)
 	}
-	w.saved(dir, "three")
-	w.saved(dir, "four")
+	w.made(dir, "three")
+	w.made(dir, "four")
 	w.discard("HEAD^")
 	w.sweepAt(2 * time.Hour)
 	w.awaitTombstones(1)
-	if err := w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
 	w.sweepAt(2 * server.KeepStash)
 	w.awaitPool(0, 0)
 	w.awaitTombstones(0)
@@ -130,9 +75,9 @@ func TestALivingBranchKeepsItsHistoryWhenTheLineItCameFromIsCollected(t *testing
 			w := newWorld(t)
 			dir := w.init()
 			if how == "an expired stash" {
-				w.saved(dir, "one")
-				w.saved(dir, "two")
-				w.saved(dir, "three")
+				w.made(dir, "one")
+				w.made(dir, "two")
+				w.made(dir, "three")
 				w.discard("HEAD^")
 				w.sweepAt(2 * time.Hour)
 				w.awaitTombstones(1)
@@ -181,17 +126,15 @@ func TestALivingBranchKeepsItsHistoryWhenTheLineItCameFromIsCollected(t *testing
 func TestACommitOnTheLineOfADeletedBranchIsDeleted(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
-	w.saved(dir, "one")
-	w.saved(dir, "two")
+	w.made(dir, "one")
+	w.made(dir, "two")
 	w.discard("HEAD")
-	w.saved(dir, "three")
+	w.made(dir, "three")
 	w.write(dir, "dirty")
 	w.discard("HEAD^")
 	w.sweepAt(2 * time.Hour)
 	w.awaitTombstones(1)
-	if err := w.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}))
 	w.wantLog("two, Initial commit")
 	if _, err := w.Undo(t.Context(), dotmesh.UndoRequest{Dot: shop}); err != nil {
 		t.Fatal(err)
@@ -247,14 +190,14 @@ func (w *world) counted() *sweeps {
 func (w *world) awaitSweep(s *sweeps) {
 	w.Helper()
 	end := s.done.Load() + 2 // one may have begun before
-	w.await("two more sweeps", func() bool { return s.done.Load() >= end })
+	w.sweepUntil("two more sweeps", func() bool { return s.done.Load() >= end })
 }
 
 func TestAClockThatJumpsForwardDestroysNoStash(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
-	w.saved(dir, "one")
-	w.saved(dir, "two")
+	w.made(dir, "one")
+	w.made(dir, "two")
 	w.discard("HEAD^")
 	sweeps := w.counted()
 	w.sweepAt(server.KeepStash)
@@ -275,15 +218,13 @@ func TestACommitOnALineThatIsGoneIsCollected(t *testing.T) {
 	w.branch("b", "")
 	w.commitOn("b", "on b")
 	w.discard("b")
-	w.saved(dir, "three")
-	w.saved(dir, "four")
-	w.saved(dir, "five")
-	if err := w.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}); err != nil {
-		t.Fatal(err)
-	}
+	w.made(dir, "three")
+	w.made(dir, "four")
+	w.made(dir, "five")
+	w.must(w.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: "HEAD^"}))
 	w.discard("b")
 	w.sweepAt(2 * time.Hour)
-	w.await("the stashes' burial", func() bool { return w.noted("registry.tombstone.") >= 3 })
+	w.sweepUntil("the stashes' burial", func() bool { return w.noted("registry.tombstone.") >= 3 })
 	sweeps := w.counted()
 	w.sweepAt(400 * time.Hour)
 	w.awaitTombstones(1) // of master's first line, which the branch b came from
@@ -316,9 +257,7 @@ func TestALineThatThePoolHasLostIsCollected(t *testing.T) {
 				left = 0
 			}
 			for _, id := range lines {
-				if err := w.cfg.Store.Destroy(t.Context(), id); err != nil {
-					t.Fatal(err)
-				}
+				w.must(w.cfg.Store.Destroy(t.Context(), id))
 			}
 			sweeps := w.counted()
 			w.sweepAt(server.KeepDeleted + time.Hour)
@@ -343,7 +282,7 @@ func TestACollectedBranchIsForgotten(t *testing.T) {
 	}
 	w.sweepAt(server.KeepDeleted + time.Hour)
 	w.awaitTombstones(0)
-	w.await("the authorities to be forgotten", func() bool { return w.noted("authority.") == 1 })
+	w.sweepUntil("the authorities to be forgotten", func() bool { return w.noted("authority.") == 1 })
 }
 
 func TestADeletionWhoseCollectionWasCutOffIsFinished(t *testing.T) {
@@ -358,7 +297,7 @@ func TestADeletionWhoseCollectionWasCutOffIsFinished(t *testing.T) {
 			w.sweepAt(server.KeepDeleted + time.Hour)
 			w.awaitTombstones(0)
 			w.wantPool(1, 1)
-			w.await("the authority to be forgotten", func() bool { return w.noted("authority.") == 1 })
+			w.sweepUntil("the authority to be forgotten", func() bool { return w.noted("authority.") == 1 })
 		})
 	}
 }
@@ -368,19 +307,13 @@ func TestADeletedCommitThatIsOlderThanTheRegistryKeepsComesBack(t *testing.T) {
 	w.init()
 	const many = 230
 	for range many {
-		if _, err := w.commit("x"); err != nil {
-			t.Fatal(err)
-		}
+		w.committed("x")
 	}
 	for _, ref := range []string{"HEAD~200", "HEAD~50"} {
-		if err := w.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: ref}); err != nil {
-			t.Fatal(err)
-		}
+		w.must(w.DeleteCommit(t.Context(), dotmesh.CommitRef{Dot: shop, Ref: ref}))
 		if ref == "HEAD~50" { // trimmed while it is buried
 			for range many {
-				if _, err := w.commit("x"); err != nil {
-					t.Fatal(err)
-				}
+				w.committed("x")
 			}
 			ops, err := w.Ops(t.Context(), dotmesh.OpsRequest{Dot: shop, Limit: many + 10})
 			if err != nil {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"dotmesh.io/dotmesh"
-	"dotmesh.io/dotmesh/internal/dotmeshtest"
 )
 
 // store is the fake store with calls that can be made to fail.
@@ -38,32 +36,6 @@ func faulty(t *testing.T) (*world, *store) {
 	w.cfg.Store = s
 	w.start()
 	return w, s
-}
-
-// must fails the test if err is not nil.
-func (w *world) must(err error) {
-	w.Helper()
-	if err != nil {
-		w.Fatalf("unexpected error: %v", err)
-	}
-}
-
-// made writes a file and commits it, both with that content.
-func (w *world) made(dir, content string) dotmesh.Commit {
-	w.Helper()
-	w.write(dir, content)
-	c, err := w.commit(content)
-	w.must(err)
-	return c
-}
-
-// commits makes n commits.
-func (w *world) commits(n int) {
-	w.Helper()
-	for range n {
-		_, err := w.commit("x")
-		w.must(err)
-	}
 }
 
 // phantom leaves a snapshot in the pool that was never registered.
@@ -149,16 +121,6 @@ func TestASnapshotThatWasNeverRegistered(t *testing.T) {
 		w.wantLog("Initial commit")
 		w.wantPool(1, 1)
 	})
-}
-
-// loseRegistry stops the node and starts it with an empty registry.
-func (w *world) loseRegistry() {
-	w.Helper()
-	w.stop()
-	w.reg = dotmeshtest.NewRegistry()
-	w.Cleanup(func() { w.reg.Close() })
-	w.cfg.Registry = w.reg
-	w.start()
 }
 
 func TestACommitsIDMeansOneCommitForEver(t *testing.T) {
@@ -310,19 +272,6 @@ func TestANodeThatRestartsWithoutItsRegistry(t *testing.T) {
 		return err == nil
 	})
 	w.wantLog("two, one, Initial commit")
-}
-
-// eventually tries until it is so.
-func (w *world) eventually(what string, so func() bool) {
-	w.Helper()
-	deadline := time.After(20 * time.Second)
-	for !so() {
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-deadline:
-			w.Fatalf("not in time: %s", what)
-		}
-	}
 }
 
 func TestARegistryEmptiedUnderARunningNode(t *testing.T) {

@@ -104,7 +104,7 @@ func TestAClusterWithoutItsRegistry(t *testing.T) {
 // server did not end.
 func TestAFileThatIsReadLeavesNothingMounted(t *testing.T) {
 	w := newWorld(t)
-	c := w.saved(w.init(), "content")
+	c := w.made(w.init(), "content")
 	leftOver := filepath.Join(w.cfg.MountDir, "checks", "file-"+c.ID.String())
 	for path, want := range map[string]dotmesh.Kind{"__default__/f": "", "__default__/g": dotmesh.NotFound, "__default__": dotmesh.Invalid} {
 		_, err := w.ReadFile(t.Context(), dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: shop}, Path: path})

@@ -144,7 +144,7 @@ func (r *setBack) Latest(ctx context.Context) (dotmesh.Cursor, error) {
 
 func TestTheLogsOfARegistryThatWasSetBackDoNotReachThePool(t *testing.T) {
 	var reg *setBack
-	w := newWorldWith(t, func(c *server.Config) {
+	w := newWorld(t, func(c *server.Config) {
 		reg = &setBack{Registry: c.Registry.(*dotmeshtest.Registry)}
 		c.Registry = reg
 	})

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
@@ -17,23 +16,6 @@ import (
 )
 
 var data = dotmesh.Volume{Dot: shop, Subdot: dotmesh.DefaultSubdot}
-
-// newWorldWith returns a world whose parts were changed before its node started.
-func newWorldWith(t *testing.T, change func(*server.Config)) *world {
-	w := &world{T: t, cfg: fakes(t)}
-	w.reg = w.cfg.Registry.(*dotmeshtest.Registry)
-	w.mounts = w.cfg.Mounter.(*dotmeshtest.Mounter)
-	change(&w.cfg)
-	w.start()
-	return w
-}
-
-func (w *world) newBranch(name dotmesh.Name) dotmesh.BranchStatus {
-	w.Helper()
-	b, err := w.CreateBranch(w.Context(), dotmesh.CreateBranch{From: dotmesh.CommitRef{Dot: shop}, Name: name})
-	w.must(err)
-	return b
-}
 
 func (w *world) checkout(name dotmesh.Name) error {
 	_, err := w.Checkout(w.Context(), dotmesh.BranchRequest{Dot: shop, Branch: name})
@@ -84,20 +66,6 @@ func (w *world) entry(prefix string) string {
 	return ""
 }
 
-// sweepUntil asks for sweeps until done.
-func (w *world) sweepUntil(what string, done func() bool) {
-	w.Helper()
-	deadline := time.After(20 * time.Second)
-	for !done() {
-		w.node.Sweep()
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-deadline:
-			w.Fatalf("not so after many sweeps: %s", what)
-		}
-	}
-}
-
 func TestACheckoutThatIsCutOff(t *testing.T) {
 	for name, test := range map[string]struct {
 		cut  func(*dotmeshtest.Registry)
@@ -122,7 +90,7 @@ func TestACheckoutThatIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			dir := w.init()
-			b := w.newBranch("b")
+			b := w.branch("b", "")
 			test.cut(w.reg)
 			if err := w.checkout("b"); dotmesh.KindOf(err) != test.want {
 				t.Fatalf("got %v, want kind %q", err, test.want)
@@ -141,7 +109,7 @@ func TestACheckoutThatIsCutOff(t *testing.T) {
 func TestACheckoutThatIsCutOffIsFinishedByASweep(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
-	b := w.newBranch("b")
+	b := w.branch("b", "")
 	w.reg.FailNext("Attach", dotmesh.Unreachable)
 	w.wantKind(w.checkout("b"), dotmesh.Unknown)
 	w.sweepUntil("the volume is attached to b", func() bool { return strings.Contains(w.attachment(), b.ID.String()) })
@@ -151,7 +119,7 @@ func TestACheckoutThatIsCutOffIsFinishedByASweep(t *testing.T) {
 func TestACheckoutThatFailsChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()
-	w.newBranch("b")
+	w.branch("b", "")
 	w.reg.FailNext("PutDot", dotmesh.NoSpace)
 	w.wantKind(w.checkout("b"), dotmesh.NoSpace)
 	w.wantCommitted(dir, "still on master")
@@ -212,10 +180,10 @@ func (w *world) race(g *gate, first, second func() error) (error, error) {
 func TestAMountThatWaitsForACheckoutMountsTheNewBranch(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		g := &gate{}
-		w := newWorldWith(t, func(cfg *server.Config) { cfg.Registry = &slowRegistry{cfg.Registry, g} })
+		w := newWorld(t, func(cfg *server.Config) { cfg.Registry = &slowRegistry{cfg.Registry, g} })
 		_, err := w.CreateDot(t.Context(), dotmesh.CreateDot{Dot: shop})
 		w.must(err)
-		b := w.newBranch("b")
+		b := w.branch("b", "")
 		var m dotmesh.Mounted
 		checkedOut, mounted := w.race(g, func() error { return w.checkout("b") }, func() (err error) {
 			m, err = w.Mount(t.Context(), dotmesh.MountRequest{Volume: data})
@@ -233,7 +201,7 @@ func TestAMountThatWaitsForACheckoutMountsTheNewBranch(t *testing.T) {
 func TestAnUnmountThatWaitsForAMountSeesItsHolder(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		g := &gate{}
-		w := newWorldWith(t, func(cfg *server.Config) {
+		w := newWorld(t, func(cfg *server.Config) {
 			cfg.Mounter = &slowMounter{cfg.Mounter.(*dotmeshtest.Mounter), g}
 		})
 		_, err := w.Mount(t.Context(), dotmesh.MountRequest{Volume: data, Create: true, Holder: "h1"})
