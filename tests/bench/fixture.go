@@ -37,7 +37,7 @@ const (
 // of no use.
 var makers = []string{
 	"branch.go", "commit.go", "dot.go", "id.go", "line.go", "node.go", "op.go", "btrfs/layout.go", "btrfs/meta.go",
-	"internal/kv/*.go", "internal/verbs/key.go", "internal/verbs/value.go", "server/local.go", "tests/bench/fixture.go",
+	"internal/kv/*.go", "internal/verbs/key.go", "internal/verbs/value.go", "server/memory.go", "tests/bench/fixture.go",
 }
 
 // fixture returns a place with the fixture in it, which is made if it is not there yet.
