@@ -232,8 +232,9 @@ func (u *ui) reset() tea.Cmd {
 		return u.say("a stash stays as it is; b makes a branch from it")
 	}
 	about := []string{"Back to " + short(c.ID) + ", " + u.subject(c.Message) + "."}
-	about = append(about, u.dropped(at, c.ID)...)
 	t := targetOf(d, at)
+	about = append(about, u.dropped(at, c.ID)...)
+	about = append(about, "A stash keeps all of it "+u.keptFor(t)+"; z brings it back.")
 	return u.openForm(&form{
 		heading: "Reset " + t.String(), do: "Reset", about: about, gone: allThere(t),
 		command: func([]string, int) []string { return append([]string{"reset", c.ID.String()}, t.flags()...) },
@@ -251,7 +252,7 @@ func (u *ui) reset() tea.Cmd {
 	})
 }
 
-// dropped says what a reset to a commit takes off a branch, and where it goes.
+// dropped says what a reset to a commit takes off a branch.
 func (u *ui) dropped(at *dotmesh.BranchStatus, to dotmesh.CommitID) []string {
 	var off []string
 	for i := range u.browse.log.commits {
@@ -269,7 +270,22 @@ func (u *ui) dropped(at *dotmesh.BranchStatus, to dotmesh.CommitID) []string {
 		}
 		lines = append(lines, "  "+line)
 	}
-	return append(lines, "A stash keeps all of it for 30 days; z brings it back.")
+	return lines
+}
+
+// keptFor says how long stashes of branches are kept.
+func (u *ui) keptFor(all ...target) (kept string) {
+	for _, t := range all {
+		one := "for 30 days"
+		if d := u.browse.byID[t.dotID]; d != nil && d.Expires > 0 {
+			one = "for " + span(d.Expires)
+		}
+		if kept != "" && kept != one {
+			return "as long as its dot's settings say"
+		}
+		kept = one
+	}
+	return kept
 }
 
 func keptIn(c dotmesh.Changed) string {
@@ -295,7 +311,7 @@ func (u *ui) discard() tea.Cmd {
 	}
 	f := &form{
 		heading: "Discard what is in no commit", do: "Discard", alike: len(all) - 1, gone: allThere(all...),
-		about:   append(listed(losses, hidden), "Back to the newest commit.", "A stash keeps what is dropped for 30 days; z brings it back."),
+		about:   append(listed(losses, hidden), "Back to the newest commit.", "A stash keeps what is dropped "+u.keptFor(all...)+"; z brings it back."),
 		command: func(_ []string, i int) []string { return append([]string{"discard"}, all[i].flags()...) },
 		submit: func([]string) tea.Cmd {
 			return callEach(u, "discard", "discarded", all, func(ctx context.Context, s dotmesh.Service, t target) error {

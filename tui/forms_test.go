@@ -403,6 +403,22 @@ func TestADiscardShowsWhatItDrops(t *testing.T) {
 	})
 }
 
+func TestADialogSaysHowLongAStashIsKept(t *testing.T) {
+	drive(t, 140, 40, nil, func(d *driver) {
+		d.onDot("shop")
+		d.keys("X")
+		d.sees("A stash keeps what is dropped for 30 days;")
+		d.keys("esc")
+		d.onDot("platform/ci-cache")
+		d.keys("X")
+		d.sees("A stash keeps what is dropped for 3d;")
+		d.keys("esc", "space")
+		d.onDot("shop")
+		d.keys("space", "X")
+		d.sees("A stash keeps what is dropped as long as its dot's settings say;")
+	})
+}
+
 // TestATransferIsFollowed where it is described, until it has ended, and then there is
 // nothing left to cancel.
 func TestATransferIsFollowed(t *testing.T) {

@@ -130,6 +130,6 @@ func (u *ui) undoMaking(d *dotmesh.DotStatus, op *dotmesh.Op) tea.Cmd {
 func (u *ui) undoOp(dot dotmesh.DotName, n uint64) tea.Cmd {
 	return u.call("undo on "+dot.String(), func(ctx context.Context, s dotmesh.Service) (string, error) {
 		undone, err := s.Undo(ctx, dotmesh.UndoRequest{Dot: dot, N: n, Request: dotmesh.NewUUID()})
-		return "undid " + string(undone.Op.Verb) + " " + string(undone.Op.Name) + " of " + dot.String() + "; among the operations (6) that can be undone", err
+		return "undid " + string(undone.Op.Verb) + " " + string(undone.Op.Name) + " of " + dot.String() + "; among the operations (6) this can be undone", err
 	})
 }
