@@ -80,7 +80,7 @@ func (h *handler) hostKnown(host string) bool {
 func isJSON(contentType string) bool {
 	media, params, err := mime.ParseMediaType(contentType)
 	charset := strings.ToLower(params["charset"])
-	return err == nil && (media == "application/json" || media == "application/x-ndjson") && (charset == "" || charset == "utf-8")
+	return err == nil && media == "application/json" && (charset == "" || charset == "utf-8")
 }
 
 // A call is a request whose caller is known.

@@ -53,6 +53,7 @@ func TestGuard(t *testing.T) {
 		"another charset is refused":                 {header("Content-Type", "application/json; charset=utf-16"), 400},
 		"a form is refused":                          {header("Content-Type", "application/x-www-form-urlencoded"), 400},
 		"plain text is refused":                      {header("Content-Type", "text/plain"), 400},
+		"a stream of lines is refused":               {header("Content-Type", "application/x-ndjson"), 400},
 		"no content type is refused":                 {func(r *http.Request) { r.Header.Del("Content-Type") }, 400},
 		"a compressed body is refused":               {header("Content-Encoding", "gzip"), 501},
 		"a web page's origin is refused":             {header("Origin", "http://localhost:32607"), 403},
