@@ -7,9 +7,10 @@
 // JSON or YAML; everything it has to say goes to standard error; and the exit code says
 // what kind of failure there was (exit.go).
 //
-// One file is one command. Around them: env.go is what each command has at hand, config.go
-// the file that remembers remotes and the current dot, target.go how a dot is found when
-// none is named, output.go the formats, complete.go what a shell may ask.
+// One file is one command; missing.go has those whose machinery is not there yet. Around
+// them: env.go is what each command has at hand, config.go the file that remembers remotes
+// and the current dot, target.go how a dot is found when none is named, output.go the
+// formats, complete.go what a shell may ask.
 package main
 
 import (
