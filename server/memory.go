@@ -34,7 +34,6 @@ type phase string
 const (
 	mine     phase = "mine"     // it may mount the branch and commit to it
 	swinging phase = "swinging" // nothing is mounted until the registry's word is known
-	leaving  phase = "giving-up"
 )
 
 // authority is the node's own right to write to a branch, kept where the data is, so that
