@@ -114,24 +114,10 @@ func (s *service) CreateBranch(ctx context.Context, r dotmesh.CreateBranch) (dot
 	if n.view.branchNamed(d.ID, r.Name) != nil || n.view.branch(branch) != nil {
 		return dotmesh.BranchStatus{}, dotmesh.E(op, dotmesh.Exists, "Branch already exists: %s", r.Name)
 	}
-	from, commit, err := s.resolve(ctx, r.From, mayWrite)
+	c, from, err := s.newBranch(ctx, d, r, request)
 	if err != nil {
 		return dotmesh.BranchStatus{}, err
 	}
-	line := dotmesh.Line{
-		ID: dotmesh.LineID{UUID: request.Derive("line")}, Dot: d.ID, Owner: branch,
-		Origin: dotmesh.Origin{Line: commit.Line, Commit: commit.ID}, OriginSeq: commit.Seq,
-	}
-	pointer, err := n.pointerAt(ctx, &line, &commit, 1)
-	if err != nil {
-		return dotmesh.BranchStatus{}, err
-	}
-	c := dotmesh.Creation{
-		Branch: dotmesh.Branch{ID: branch, Dot: d.ID, Name: r.Name, Pointer: pointer, Created: n.now().UTC().Round(0)},
-		Line:   line,
-	}
-	c.Op = s.op(d, &c.Branch, dotmesh.VerbBranch, r.From.Request)
-	c.Op.Old, c.Op.New = tipOf(from), tipOf(&c.Branch)
 	if err := n.create(ctx, c); err != nil {
 		return dotmesh.BranchStatus{}, dotmesh.Wrap(op, err)
 	}
@@ -141,6 +127,30 @@ func (s *service) CreateBranch(ctx context.Context, r dotmesh.CreateBranch) (dot
 		return dotmesh.BranchStatus{}, err
 	}
 	return n.branchStatus(d, made), nil
+}
+
+// newBranch decides what a new branch consists of, and returns the one that it is made from.
+func (s *service) newBranch(ctx context.Context, d *dotmesh.Dot, r dotmesh.CreateBranch, request dotmesh.UUID) (dotmesh.Creation, *dotmesh.Branch, error) {
+	from, commit, err := s.resolve(ctx, r.From, mayWrite)
+	if err != nil {
+		return dotmesh.Creation{}, nil, err
+	}
+	branch := dotmesh.BranchID{UUID: request.Derive("branch")}
+	line := dotmesh.Line{
+		ID: dotmesh.LineID{UUID: request.Derive("line")}, Dot: d.ID, Owner: branch,
+		Origin: dotmesh.Origin{Line: commit.Line, Commit: commit.ID}, OriginSeq: commit.Seq,
+	}
+	pointer, err := s.node.pointerAt(ctx, &line, &commit, 1)
+	if err != nil {
+		return dotmesh.Creation{}, nil, err
+	}
+	c := dotmesh.Creation{
+		Branch: dotmesh.Branch{ID: branch, Dot: d.ID, Name: r.Name, Pointer: pointer, Created: s.node.now().UTC().Round(0)},
+		Line:   line,
+	}
+	c.Op = s.op(d, &c.Branch, dotmesh.VerbBranch, r.From.Request)
+	c.Op.Old, c.Op.New = tipOf(from), tipOf(&c.Branch)
+	return c, from, nil
 }
 
 // pointerAt returns the pointer of a branch whose line was just forked from commit c.
