@@ -2,7 +2,10 @@ package arch_test
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +27,23 @@ func TestNoFolderIsNew(t *testing.T) {
 	for _, e := range entries {
 		if e.IsDir() && !slices.Contains(folders, e.Name()) && !slices.Contains(ours, e.Name()) {
 			t.Errorf("%s/ is not a room of ARCHITECTURE.md", e.Name())
+		}
+	}
+}
+
+// TestEveryRoomIsShown: a newcomer finds each package below the top in ARCHITECTURE.md, too.
+func TestEveryRoomIsShown(t *testing.T) {
+	_, rooms, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "## Rooms")
+	rooms, _, _ = strings.Cut(rooms, "##")
+	for _, above := range []string{"cmd", "internal", "internal/dotmeshtest", "server", "tests", "tui"} {
+		entries, err := os.ReadDir(filepath.Join(root, above))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.IsDir() && e.Name() != "testdata" && !regexp.MustCompile(`\b`+e.Name()+`\b`).MatchString(rooms) {
+				t.Errorf("ARCHITECTURE.md does not say what %s/%s is", above, e.Name())
+			}
 		}
 	}
 }
