@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,13 +17,12 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"dotmesh.io/dotmesh/tests/daemon"
 )
 
-// How long a server may take to be ready, and to end.
-const (
-	startWait = time.Minute
-	stopWait  = 30 * time.Second
-)
+// startWait is how long a server may take to be ready.
+const startWait = time.Minute
 
 // TestScripts runs the scripts of tests/script: each with a server of its own on a new
 // btrfs pool, which dm reaches by DM_HOST, and with a home of its own. $TCP is the
@@ -57,15 +53,6 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// node is a script's server.
-type node struct {
-	program, data, socket, tcp string
-
-	process *exec.Cmd
-	log     bytes.Buffer
-	ended   chan error
-}
-
 type nodeKey struct{}
 
 func setup(e *testscript.Env, program string) error {
@@ -73,28 +60,46 @@ func setup(e *testscript.Env, program string) error {
 	if err != nil {
 		return err
 	}
-	n := &node{
-		program: program, data: filepath.Join(e.WorkDir, ".data"),
-		socket: filepath.Join(e.WorkDir, ".dm.sock"), tcp: "127.0.0.1:" + strconv.Itoa(port),
-	}
+	n := &daemon.Daemon{Program: program, Dir: filepath.Join(e.WorkDir, ".node")}
+	tcp := "127.0.0.1:" + strconv.Itoa(port)
+	n.Args = []string{"--listen", tcp, "--storage", "btrfs-file:" + filepath.Join(n.Data(), "pool"), "--pool-size", "1G", "--node-name", "node-1"}
 	home := filepath.Join(e.WorkDir, ".home")
-	if err := os.MkdirAll(home, 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(home, 0o700), os.MkdirAll(n.Dir, 0o700)); err != nil {
 		return err
 	}
 	e.Setenv("HOME", home)
 	e.Setenv("TZ", "UTC")
 	e.Setenv("GORACE", "atexit_sleep_ms=0") // with -race each dm would wait for a second at its end
-	e.Setenv("DM_HOST", "unix://"+n.socket)
-	e.Setenv("SOCKET", n.socket)
-	e.Setenv("TCP", n.tcp)
-	e.Setenv("DATA", n.data)
+	e.Setenv("DM_HOST", n.URL())
+	e.Setenv("SOCKET", n.Socket())
+	e.Setenv("TCP", tcp)
+	e.Setenv("DATA", n.Data())
 	e.Values[nodeKey{}] = n
 	e.Defer(func() {
-		if err := errors.Join(n.stop(syscall.SIGTERM), unmountBelow(n.data)); err != nil {
-			e.T().Fatal(err, n.log.String())
+		if err := errors.Join(n.Stop(), daemon.Unmount(n.Dir)); err != nil {
+			e.T().Fatal(err, n.LastWords())
 		}
 	})
-	return n.start()
+	return startNode(n)
+}
+
+// startNode returns when the server is ready.
+func startNode(n *daemon.Daemon) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	if err := n.Start(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, n.LastWords())
+	}
+	return nil
+}
+
+// killNode ends the server by surprise.
+func killNode(n *daemon.Daemon) error {
+	err := n.Signal(syscall.SIGKILL)
+	if err == nil {
+		_, err = n.Wait()
+	}
+	return err
 }
 
 // freePort returns a port that was free a moment ago.
@@ -106,97 +111,12 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// start returns when the server says that it is ready.
-func (n *node) start() error {
-	n.process = exec.Command(n.program, "--data-dir", n.data, "--socket", n.socket, "--listen", n.tcp,
-		"--storage", "btrfs-file:"+filepath.Join(n.data, "pool"), "--pool-size", "1G", "--node-name", "node-1")
-	talk, err := n.process.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := n.process.Start(); err != nil {
-		return err
-	}
-	ready := make(chan struct{})
-	n.ended = make(chan error, 1)
-	go func() {
-		n.follow(talk, ready)
-		n.ended <- n.process.Wait()
-	}()
-	select {
-	case <-ready:
-		return nil
-	case err := <-n.ended:
-		n.process = nil
-		return fmt.Errorf("the server ended: %w\n%s", err, n.log.String())
-	case <-time.After(startWait):
-		err := n.stop(syscall.SIGKILL)
-		return errors.Join(fmt.Errorf("the server was not ready after %v\n%s", startWait, n.log.String()), err)
-	}
-}
-
-// follow keeps the server's log and closes ready when it says so.
-func (n *node) follow(talk io.Reader, ready chan struct{}) {
-	for lines := bufio.NewScanner(talk); lines.Scan(); {
-		n.log.WriteString(lines.Text() + "\n")
-		if ready != nil && strings.Contains(lines.Text(), "msg=ready") {
-			close(ready)
-			ready = nil
-		}
-	}
-}
-
-// stop ends the server and waits for that.
-func (n *node) stop(signal os.Signal) error {
-	if n.process == nil {
-		return nil
-	}
-	defer func() { n.process = nil }()
-	if err := n.process.Process.Signal(signal); err != nil {
-		return err
-	}
-	select {
-	case err := <-n.ended:
-		if signal == syscall.SIGTERM && err != nil {
-			return fmt.Errorf("the server did not stop well: %w", err)
-		}
-		return nil
-	case <-time.After(stopWait):
-		return errors.Join(fmt.Errorf("the server does not end"), n.process.Process.Kill(), <-n.ended)
-	}
-}
-
-// unmountBelow undoes the mounts that a server leaves for its containers, the newest first.
-func unmountBelow(folder string) error {
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	lines := strings.Split(strings.TrimSpace(string(table)), "\n")
-	slices.Reverse(lines)
-	for _, line := range lines {
-		if point := strings.Fields(line)[4]; strings.HasPrefix(point, folder+"/") {
-			err = errors.Join(err, syscall.Unmount(point, 0))
-		}
-	}
-	return err
-}
-
 func control(ts *testscript.TestScript, neg bool, args []string) {
-	n := ts.Value(nodeKey{}).(*node)
-	if neg || len(args) != 1 {
+	do := map[string]func(*daemon.Daemon) error{"start": startNode, "stop": (*daemon.Daemon).Stop, "kill": killNode}
+	if neg || len(args) != 1 || do[args[0]] == nil {
 		ts.Fatalf("usage: server stop|kill|start")
 	}
-	switch args[0] {
-	case "start":
-		ts.Check(n.start())
-	case "stop":
-		ts.Check(n.stop(syscall.SIGTERM))
-	case "kill":
-		ts.Check(n.stop(syscall.SIGKILL))
-	default:
-		ts.Fatalf("usage: server stop|kill|start")
-	}
+	ts.Check(do[args[0]](ts.Value(nodeKey{}).(*daemon.Daemon)))
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
