@@ -4,11 +4,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"dotmesh.io/dotmesh"
 	"dotmesh.io/dotmesh/internal/dotmeshtest"
-	"dotmesh.io/dotmesh/server"
 )
 
 func TestACommitThatFailsLeavesNothing(t *testing.T) {
@@ -251,69 +249,4 @@ func TestAnImportThatIsNoRegistryChangesNothing(t *testing.T) {
 	w.committed("later")
 	w.must(w.Import(t.Context(), entries))
 	w.wantLog("later, Initial commit") // the pool has what the older registry lacks
-}
-
-func TestGarbageGoesOnlyWhenItsTimeHasCome(t *testing.T) {
-	w := newWorld(t)
-	dir := w.init()
-	w.write(dir, "one")
-	w.committed("first")
-	w.write(dir, "two")
-	w.committed("second")
-	if _, err := w.reset("HEAD^"); err != nil { // the stash keeps "second", and is the new line's origin
-		t.Fatal(err)
-	}
-	w.wantPool(2, 3)
-	w.sweepAt(server.KeepStash - time.Hour)
-	w.wantPool(2, 3)
-	w.sweepAt(server.KeepStash + time.Hour)
-	w.awaitTombstones(1)
-	w.wantPool(2, 3)
-	w.sweepAt(server.KeepStash + 3*time.Hour)
-	w.awaitPool(2, 2) // "second" is gone; what the branch was forked from stays
-	w.wantLog("first, Initial commit")
-	w.wantFile(dir, "one")
-	w.must(w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
-	w.sweepAt(2 * server.KeepStash)
-	w.awaitPool(0, 0)
-	_, err := w.Undo(t.Context(), dotmesh.UndoRequest{Dot: shop})
-	w.wantKind(err, dotmesh.NotFound)
-}
-
-func TestALongLogReachesBelowWhatTheRegistryKeeps(t *testing.T) {
-	w := newWorld(t)
-	w.init()
-	const many = 230
-	for range many {
-		w.committed("x")
-	}
-	page, err := w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000})
-	if err != nil || len(page.Commits) != many+1 {
-		t.Fatalf("the log has %d commits, %v; want %d", len(page.Commits), err, many+1)
-	}
-	for i, c := range page.Commits {
-		if want := uint64(many + 1 - i); c.Seq != want {
-			t.Fatalf("commit %d of the log has seq %d, want %d", i, c.Seq, want)
-		}
-	}
-	n := 0
-	entries, err := w.Export(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Key, "commits/") {
-			n++
-		}
-	}
-	if n >= 200 {
-		t.Errorf("the registry keeps %d commit records of one line, want fewer than 200", n)
-	}
-	w.restart()
-	if _, err := w.reset("HEAD~225"); err != nil {
-		t.Fatal(err)
-	}
-	if page, err = w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000}); err != nil || len(page.Commits) != many+1-225 {
-		t.Fatalf("after the reset the log has %d commits, %v", len(page.Commits), err)
-	}
 }

@@ -50,6 +50,33 @@ func (w *world) deleteBranch(name dotmesh.Name) {
 	w.must(w.DeleteBranch(w.Context(), dotmesh.BranchRequest{Dot: shop, Branch: name}))
 }
 
+func TestGarbageGoesOnlyWhenItsTimeHasCome(t *testing.T) {
+	w := newWorld(t)
+	dir := w.init()
+	w.write(dir, "one")
+	w.committed("first")
+	w.write(dir, "two")
+	w.committed("second")
+	if _, err := w.reset("HEAD^"); err != nil { // the stash keeps "second", and is the new line's origin
+		t.Fatal(err)
+	}
+	w.wantPool(2, 3)
+	w.sweepAt(server.KeepStash - time.Hour)
+	w.wantPool(2, 3)
+	w.sweepAt(server.KeepStash + time.Hour)
+	w.awaitTombstones(1)
+	w.wantPool(2, 3)
+	w.sweepAt(server.KeepStash + 3*time.Hour)
+	w.awaitPool(2, 2) // "second" is gone; what the branch was forked from stays
+	w.wantLog("first, Initial commit")
+	w.wantFile(dir, "one")
+	w.must(w.DeleteDot(t.Context(), dotmesh.DeleteDot{Dot: shop}))
+	w.sweepAt(2 * server.KeepStash)
+	w.awaitPool(0, 0)
+	_, err := w.Undo(t.Context(), dotmesh.UndoRequest{Dot: shop})
+	w.wantKind(err, dotmesh.NotFound)
+}
+
 func TestBurialsThatWaitForEachOtherAreCollected(t *testing.T) {
 	w := newWorld(t)
 	dir := w.init()

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"dotmesh.io/dotmesh"
@@ -51,6 +52,44 @@ func (w *world) logLength() int {
 	page, err := w.Log(w.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000})
 	w.must(err)
 	return len(page.Commits)
+}
+
+func TestALongLogReachesBelowWhatTheRegistryKeeps(t *testing.T) {
+	w := newWorld(t)
+	w.init()
+	const many = 230
+	for range many {
+		w.committed("x")
+	}
+	page, err := w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000})
+	if err != nil || len(page.Commits) != many+1 {
+		t.Fatalf("the log has %d commits, %v; want %d", len(page.Commits), err, many+1)
+	}
+	for i, c := range page.Commits {
+		if want := uint64(many + 1 - i); c.Seq != want {
+			t.Fatalf("commit %d of the log has seq %d, want %d", i, c.Seq, want)
+		}
+	}
+	n := 0
+	entries, err := w.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Key, "commits/") {
+			n++
+		}
+	}
+	if n >= 200 {
+		t.Errorf("the registry keeps %d commit records of one line, want fewer than 200", n)
+	}
+	w.restart()
+	if _, err := w.reset("HEAD~225"); err != nil {
+		t.Fatal(err)
+	}
+	if page, err = w.Log(t.Context(), dotmesh.LogRequest{Dot: shop, Limit: 1000}); err != nil || len(page.Commits) != many+1-225 {
+		t.Fatalf("after the reset the log has %d commits, %v", len(page.Commits), err)
+	}
 }
 
 func TestASnapshotThatWasNeverRegistered(t *testing.T) {

@@ -1,8 +1,6 @@
 package server_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -98,25 +96,4 @@ func TestAClusterWithoutItsRegistry(t *testing.T) {
 		w.must(err)
 		return nodes[0].Leader && now.Quorum
 	})
-}
-
-// TestAFileThatIsReadLeavesNothingMounted: neither a read that fails nor one that a killed
-// server did not end.
-func TestAFileThatIsReadLeavesNothingMounted(t *testing.T) {
-	w := newWorld(t)
-	c := w.made(w.init(), "content")
-	leftOver := filepath.Join(w.cfg.MountDir, "checks", "file-"+c.ID.String())
-	for path, want := range map[string]dotmesh.Kind{"__default__/f": "", "__default__/g": dotmesh.NotFound, "__default__": dotmesh.Invalid} {
-		_, err := w.ReadFile(t.Context(), dotmesh.FileRequest{CommitRef: dotmesh.CommitRef{Dot: shop}, Path: path})
-		w.wantKind(err, want)
-		if _, err := os.Lstat(leftOver); !os.IsNotExist(err) {
-			t.Errorf("after reading %s the commit is mounted: %v", path, err)
-		}
-	}
-	w.stop()
-	w.must(os.Symlink(t.TempDir(), leftOver)) // as the fake mounts
-	w.start()
-	if _, err := os.Lstat(leftOver); !os.IsNotExist(err) {
-		t.Errorf("what a killed server had mounted is still there: %v", err)
-	}
 }
