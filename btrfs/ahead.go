@@ -4,7 +4,6 @@ package btrfs
 
 import (
 	"context"
-	"encoding/binary"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -84,11 +83,7 @@ func (a *ahead) rest(ctx context.Context, asked int64) error {
 
 // ask opens a file by its inode, which needs no path, and has its content read.
 func (a *ahead) ask(object uint64, file inode) {
-	const withoutParent = 0x4d // FILEID_BTRFS_WITHOUT_PARENT of linux/exportfs.h
-	handle := binary.LittleEndian.AppendUint64(nil, object)
-	handle = binary.LittleEndian.AppendUint64(handle, a.of.id)
-	handle = binary.LittleEndian.AppendUint32(handle, uint32(file.generation))
-	fd, err := unix.OpenByHandleAt(int(a.commit.Fd()), unix.NewFileHandle(withoutParent, handle), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOATIME)
+	fd, err := openNumbered(a.commit, a.of.id, object, file.generation)
 	if err != nil {
 		return
 	}

@@ -503,6 +503,11 @@ func (rc *receiver) show(ctx context.Context, st *staging, info dotmesh.CommitIn
 		if err == nil {
 			err = snapshotOf(st.dir, s.at(r), true)
 		}
+		if err == nil {
+			if err = allTaken(st.dir); err != nil {
+				err = join(err, s.destroyTree(ctx, s.at(r)), s.pool.sync())
+			}
+		}
 		if err != nil {
 			return join(err, s.forget(r))
 		}

@@ -299,6 +299,7 @@ func parseExtent(b []byte) (extent, error) {
 // root is the part of struct btrfs_root_item that is looked at.
 type root struct {
 	generation uint64
+	snapshot   uint64 // the transaction of the newest snapshot of it, or that made it
 	flags      uint64
 	refs       uint32 // 0: it was destroyed, and its blocks are being given back
 	lineage    lineage
@@ -313,6 +314,7 @@ func parseRoot(b []byte) (root, error) {
 	}
 	r := root{
 		generation: binary.LittleEndian.Uint64(b[160:]),
+		snapshot:   binary.LittleEndian.Uint64(b[200:]),
 		flags:      binary.LittleEndian.Uint64(b[208:]),
 		refs:       binary.LittleEndian.Uint32(b[216:]),
 	}

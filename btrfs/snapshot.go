@@ -201,6 +201,10 @@ func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref, meta []byte) (g
 		if err := s.notNested(ctx, live); err != nil {
 			return err
 		}
+		since, err := s.lastSnapshot(ctx, live)
+		if err != nil {
+			return err
+		}
 		if err := os.MkdirAll(s.commitsDir(r.Line), 0o700); err != nil {
 			return err
 		}
@@ -219,8 +223,12 @@ func (s *Store) takeSnapshot(ctx context.Context, r dotmesh.Ref, meta []byte) (g
 		if err := fail.Point("btrfs.snapshot.after-ioctl"); err != nil {
 			return err
 		}
-		// One made meanwhile would be an empty directory in the commit.
-		if err := s.notNested(ctx, live); err != nil {
+		// A subvolume made meanwhile would be an empty directory in the commit.
+		err = s.notNested(ctx, live)
+		if err == nil {
+			err = s.filesTaken(ctx, r, live, since)
+		}
+		if err != nil {
 			return join(err, s.destroyTree(ctx, s.at(r)), s.pool.sync())
 		}
 		return nil

@@ -111,13 +111,22 @@ func makeMutable(dir *os.File) error {
 
 // openInode opens a directory by its numbers, wherever it lies.
 func openInode(pool *os.File, subvol, inode uint64) (*os.File, error) {
-	const withoutParent = 0x4d // FILEID_BTRFS_WITHOUT_PARENT
-	handle := binary.NativeEndian.AppendUint64(nil, inode)
-	handle = binary.NativeEndian.AppendUint64(handle, subvol)
-	handle = binary.NativeEndian.AppendUint32(handle, 0) // of any generation
-	fd, err := unix.OpenByHandleAt(int(pool.Fd()), unix.NewFileHandle(withoutParent, handle), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	fd, err := openHandle(pool, subvol, inode, 0, unix.O_DIRECTORY) // of any generation
 	if err != nil {
 		return nil, os.NewSyscallError("open_by_handle_at", err)
 	}
 	return os.NewFile(uintptr(fd), fmt.Sprintf("inode %d of subvolume %d", inode, subvol)), nil
+}
+
+// openNumbered opens a regular file by its numbers. It leaves the time of the last look alone.
+func openNumbered(pool *os.File, subvol, inode, generation uint64) (fd int, err error) {
+	return openHandle(pool, subvol, inode, generation, unix.O_NOATIME)
+}
+
+func openHandle(pool *os.File, subvol, inode, generation uint64, flags int) (fd int, err error) {
+	const withoutParent = 0x4d // FILEID_BTRFS_WITHOUT_PARENT of linux/exportfs.h
+	handle := binary.NativeEndian.AppendUint64(nil, inode)
+	handle = binary.NativeEndian.AppendUint64(handle, subvol)
+	handle = binary.NativeEndian.AppendUint32(handle, uint32(generation))
+	return unix.OpenByHandleAt(int(pool.Fd()), unix.NewFileHandle(withoutParent, handle), unix.O_RDONLY|unix.O_CLOEXEC|flags)
 }
