@@ -277,17 +277,6 @@ func (a *applier) createFile(dir directory, name, path string) error {
 	return nil
 }
 
-// disinherit takes the access control lists away that a new inode has from its directory.
-// Its own come with the stream.
-func disinherit(path string) error {
-	for _, name := range []string{accessACL, defaultACL} {
-		if err := unix.Lremovexattr(path, name); err != nil && !errors.Is(err, unix.ENODATA) {
-			return err
-		}
-	}
-	return nil
-}
-
 // within is a path for calls that take nothing else.
 func within(dir directory, name string) string {
 	return "/proc/self/fd/" + strconv.Itoa(dir.fd) + "/" + name
@@ -649,6 +638,7 @@ func (a *applier) setXattr(c *command) error {
 	if err != nil {
 		return err
 	}
+	defer a.passOn(name)
 	value := c.values[attrXattrData]
 	if f.open {
 		return unix.Fsetxattr(f.fd, name, value, 0)
@@ -665,10 +655,18 @@ func (a *applier) removeXattr(c *command) error {
 	if err != nil {
 		return err
 	}
+	defer a.passOn(name)
 	if f.open {
 		return unix.Fremovexattr(f.fd, name)
 	}
 	return unix.Lremovexattr(within(f.directory, f.name), name)
+}
+
+// passOn forgets what is known of directories, if an attribute was changed that they pass on.
+func (a *applier) passOn(name string) {
+	if name == defaultACL || name == compression {
+		a.dst.close()
+	}
 }
 
 // xattr returns the name of an attribute that may be set.
@@ -680,9 +678,6 @@ func (a *applier) xattr(c *command) (string, error) {
 	own := strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "btrfs.") || name == accessACL || name == defaultACL
 	if !own && a.trust == dotmesh.Stranger {
 		return "", forbidden("the attribute %.300q of %.300q", name, c.values[attrPath])
-	}
-	if name == defaultACL {
-		a.dst.close() // what was known of directories is no longer true
 	}
 	return name, nil
 }

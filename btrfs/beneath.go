@@ -22,7 +22,7 @@ type beneath struct {
 // directory is an open directory.
 type directory struct {
 	fd       int
-	inherits bool // what is made in it gets an access control list from it
+	inherits bool // what is made in it gets attributes from it
 }
 
 // maxDirs bounds the descriptors that are kept.
@@ -83,8 +83,7 @@ func (b *beneath) dir(path string) (directory, error) {
 			return d, err
 		}
 	}
-	n, err := unix.Fgetxattr(d.fd, defaultACL, nil)
-	d.inherits = err == nil && n > 0
+	d.inherits = passesOn(d.fd)
 	if len(b.dirs) >= maxDirs {
 		b.close()
 	}
@@ -124,8 +123,31 @@ func (b *beneath) regular(path string, flags int) (fd int, st unix.Stat_t, err e
 
 var errNoFile = errors.New("it is no regular file")
 
-// The access control lists, as extended attributes.
+// The access control lists, and whether and how a file is compressed, as extended attributes.
 const (
-	accessACL  = "system.posix_acl_access"
-	defaultACL = "system.posix_acl_default"
+	accessACL   = "system.posix_acl_access"
+	defaultACL  = "system.posix_acl_default"
+	compression = "btrfs.compression"
 )
+
+// passesOn reports whether what is made in a directory gets attributes from it.
+func passesOn(dir int) bool {
+	for _, name := range []string{defaultACL, compression} {
+		if n, err := unix.Fgetxattr(dir, name, nil); err == nil && n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// disinherit takes the attributes away that a new inode has from its directory. Its own
+// come with the stream.
+func disinherit(path string) error {
+	for _, name := range []string{accessACL, defaultACL, compression} {
+		err := unix.Lremovexattr(path, name)
+		if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+			return err
+		}
+	}
+	return nil
+}

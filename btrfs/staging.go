@@ -55,7 +55,13 @@ func (s *Store) makeStaging(line dotmesh.LineID, base dotmesh.Ref) (*staging, er
 	if err != nil {
 		return nil, err
 	}
-	dir, err := openDir(path)
+	var dir *os.File
+	if base.IsZero() { // the place of the pool may pass something on
+		err = disinherit(path)
+	}
+	if err == nil {
+		dir, err = openDir(path)
+	}
 	if err != nil {
 		return nil, join(err, s.destroyTree(context.Background(), path))
 	}

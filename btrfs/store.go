@@ -144,7 +144,10 @@ func (s *Store) openNode() error {
 		return err
 	}
 	size, _, err := space(dir)
-	if err := join(err, setNoCow(dir), dir.Close()); err != nil {
+	if err == nil { // what is compressed is never written in place
+		err = join(disinherit(s.pool.path(nodeName)), setNoCow(dir))
+	}
+	if err := join(err, dir.Close()); err != nil {
 		return err
 	}
 	kvSize := min(max(size/64, 4<<20), kv.DefaultSize)
