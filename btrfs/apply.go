@@ -439,7 +439,7 @@ func (a *applier) clone(c *command) error {
 		return err
 	}
 	to, from, length := c.number(attrFileOffset), c.number(attrCloneOffset), c.number(attrCloneLen)
-	if length == 0 || length > math.MaxInt64 || to > math.MaxInt64-length || from > math.MaxInt64-length {
+	if length == 0 || length > maxClone || to > math.MaxInt64-length || from > math.MaxInt64-length {
 		return broken("a %s of an impossible part", c)
 	}
 	if of == a.dst && path == fromPath && to < from+length && from < to+length {
@@ -455,6 +455,10 @@ func (a *applier) clone(c *command) error {
 	}
 	return cloneRange(fd, source, int64(to), int64(from), int64(length))
 }
+
+// maxClone is far above the size of an extent, which is what the kernel's clones are of. Files
+// can have so many that to clone a large one takes hours.
+const maxClone = 1 << 30
 
 func (a *applier) cloneRoot(c *command) (*beneath, error) {
 	switch uuid := c.uuid(attrCloneUUID); {

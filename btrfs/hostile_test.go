@@ -4,6 +4,7 @@ package btrfs_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +29,7 @@ type target struct {
 	base   dotmesh.Ref  // the newest commit of the line that is sent to
 	from   dotmesh.UUID // its guid
 	guid   dotmesh.UUID // of the commit that is sent
+	id     dotmesh.CommitID
 	secret dotmesh.UUID // the guid of another line's commit
 	other  dotmesh.LineID
 }
@@ -36,6 +39,7 @@ type target struct {
 func newTarget(t testing.TB) *target {
 	t.Helper()
 	p := &target{crasher: newStore(t), trap: t.TempDir(), guid: dotmesh.NewUUID(), top: t.TempDir()}
+	p.id = dotmesh.CommitID{UUID: p.guid}
 	command(t, "mkdir", filepath.Join(p.trap, "dir"))
 	write(t, filepath.Join(p.trap, "f"), "untouched")
 	write(t, filepath.Join(p.trap, "dir/f"), "untouched")
@@ -106,14 +110,18 @@ func (p *target) start() *script {
 		attr{aCloneUUID, p.from}, attr{aCloneCtransid, 6})
 }
 
+// header is that of the commit that is sent.
+func (p *target) header() frame.Header {
+	return frame.Header{
+		Format: "btrfs-1", Line: childLine, Commit: p.id, GUID: p.guid.String(),
+		From: p.base, FromGUID: p.from.String(),
+	}
+}
+
 // send has the pool receive a script.
 func (p *target) send(t testing.TB, s *script, trust dotmesh.Trust) error {
 	t.Helper()
-	h := frame.Header{
-		Format: "btrfs-1", Line: childLine, Commit: dotmesh.CommitID{UUID: p.guid}, GUID: p.guid.String(),
-		From: p.base, FromGUID: p.from.String(),
-	}
-	_, err := p.Receive(t.Context(), dotmesh.RecvSpec{Line: childLine, Trust: trust}, bytes.NewReader(s.framed(t, h)))
+	_, err := p.Receive(t.Context(), dotmesh.RecvSpec{Line: childLine, Trust: trust}, bytes.NewReader(s.framed(t, p.header())))
 	return err
 }
 
@@ -220,6 +228,9 @@ func hostiles() []hostile {
 		trick("clone a part to itself", func(p *target, s s) s { return s.clone("g", 4096, p.guid, "g", 0, 8192) }),
 		trick("clone nothing", func(p *target, s s) s { return s.clone("g", 0, p.from, "g", 0, 0) }),
 		trick("clone from beyond the end", func(p *target, s s) s { return s.clone("g", 0, p.from, "g", 4096, 1<<40) }),
+		trick("clone more than any extent has", func(p *target, s s) s {
+			return s.truncate("g", 1<<40).clone("d/f", 0, p.guid, "g", 0, 1<<30+1)
+		}),
 		trick("clone from so far that it overflows", func(p *target, s s) s { return s.clone("g", 0, p.from, "g", math.MaxUint64-4095, 8192) }),
 		trick("clone to so far that it overflows", func(p *target, s s) s { return s.clone("g", math.MaxUint64-4095, p.from, "g", 0, 8192) }),
 		trick("clone from a directory", func(p *target, s s) s { return s.clone("g", 0, p.from, "d", 0, 4096) }),
@@ -457,5 +468,85 @@ func TestOddStreamsAreTaken(t *testing.T) {
 				t.Errorf("pool = %+v, %v", u, err)
 			}
 		})
+	}
+}
+
+// broken has the pool receive all of a script but its last bytes.
+func (p *target) broken(t *testing.T, s *script) {
+	t.Helper()
+	stream := s.framed(t, p.header())
+	_, err := p.Receive(t.Context(), dotmesh.RecvSpec{Line: childLine}, bytes.NewReader(stream[:len(stream)-20]))
+	if !errors.Is(err, dotmesh.Unreachable) {
+		t.Fatal(err)
+	}
+}
+
+// TestABrokenStreamHoldsFewDescriptors: there may be one for each line.
+func TestABrokenStreamHoldsFewDescriptors(t *testing.T) {
+	p := newTarget(t)
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	s, before := p.start(), count()
+	for i := range 20 {
+		dir := fmt.Sprint("dir", i)
+		s.mkdir(dir).mkfile(dir+"/f").clone(dir+"/f", 0, p.from, "d/f", 0, 6)
+	}
+	p.broken(t, s.end())
+	if after := count(); after > before+2 { // the staging and the commit that it is the difference to
+		t.Errorf("%d descriptors, and %d before", after, before)
+	}
+}
+
+// TestAStreamOfClonesCanBeGivenUp cancels a stream whose 500 KB have the kernel copy 5 GB.
+func TestAStreamOfClonesCanBeGivenUp(t *testing.T) {
+	p := newTarget(t)
+	s := p.start().truncate("g", 1<<40).mkfile("begun").write("begun", 0, "x")
+	for range 5000 {
+		s.clone("begun", 1, p.guid, "g", 3, 1<<20) // in no whole blocks, so that nothing is shared
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Receive(ctx, dotmesh.RecvSpec{Line: childLine}, bytes.NewReader(s.end().framed(t, p.header())))
+		done <- err
+	}()
+	begun := func() bool {
+		found, err := filepath.Glob(filepath.Join(p.top, "lines", childLine.String(), "commits/.receive-*/begun"))
+		return err != nil || len(found) > 0
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !begun() {
+		<-tick.C
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, dotmesh.Canceled) {
+		t.Errorf("err = %v, want Canceled", err)
+	}
+}
+
+// TestAGuidIsNotForManyCommits sends commits that all say that they are the same.
+func TestAGuidIsNotForManyCommits(t *testing.T) {
+	p := newTarget(t)
+	taken := 0
+	var err error
+	for ; err == nil && taken < 200; taken++ {
+		if err = p.send(t, p.start().end(), dotmesh.Stranger); err == nil {
+			p.base.Commit, p.from = p.id, p.guid
+			p.id = dotmesh.CommitID{UUID: dotmesh.NewUUID()}
+		}
+	}
+	if !errors.Is(err, dotmesh.Exists) || dotmesh.Text(err) == "" {
+		t.Errorf("%d were taken, and then: %v", taken, err)
+	}
+	p.guid = dotmesh.NewUUID()
+	if err := p.send(t, p.start().end(), dotmesh.Stranger); err != nil {
+		t.Errorf("a commit with a guid of its own: %v", err)
 	}
 }

@@ -105,10 +105,7 @@ func (s *Store) lineageOf(ctx context.Context, f *finder, uuid [16]byte) (lineag
 
 // subvolByUUID returns a subvolume's id, 0 if there is none.
 func subvolByUUID(ctx context.Context, f *finder, uuid [16]byte) (id uint64, err error) {
-	k := of(uuidTree, binary.LittleEndian.Uint64(uuid[:]), uuidKey, uuidKey)
-	k.minOffset = binary.LittleEndian.Uint64(uuid[8:])
-	k.maxOffset = k.minOffset
-	err = f.search(ctx, k, func(i item) error {
+	err = f.search(ctx, ofUUID(uuid, uuidKey), func(i item) error {
 		if len(i.data) < 8 {
 			return errShort
 		}
@@ -116,6 +113,15 @@ func subvolByUUID(ctx context.Context, f *finder, uuid [16]byte) (id uint64, err
 		return nil
 	})
 	return id, err
+}
+
+// ofUUID is the item that lists the subvolumes with a uuid: the one that it is the own one
+// of, or all that were received under it.
+func ofUUID(uuid [16]byte, kind uint32) keys {
+	k := of(uuidTree, binary.LittleEndian.Uint64(uuid[:]), kind, kind)
+	k.minOffset = binary.LittleEndian.Uint64(uuid[8:])
+	k.maxOffset = k.minOffset
+	return k
 }
 
 const lineageBucket = "store/lineage"

@@ -116,11 +116,17 @@ func (rc *receiver) leave(ctx context.Context, failed error) error {
 	return err
 }
 
-// tidy forgets a body that nothing has come of.
+// tidy forgets a body that nothing has come of, and keeps no more of another one open than
+// it needs: there may be many, for a long time.
 func (st *staging) tidy() {
-	if p := st.partial; p != nil && !st.spoiled && p.digest.Size() == 0 {
+	p := st.partial
+	switch {
+	case p == nil:
+	case !st.spoiled && p.digest.Size() == 0:
 		p.close()
 		st.partial = nil
+	default:
+		p.applier.close()
 	}
 }
 
@@ -203,7 +209,7 @@ func (rc *receiver) commit(ctx context.Context, h *frame.Header) error {
 	if err != nil {
 		return err
 	}
-	if err := rc.apply(st); err != nil {
+	if err := rc.apply(ctx, st); err != nil {
 		return err
 	}
 	return rc.publish(ctx, st, info)
@@ -446,9 +452,16 @@ func (p *partial) continues(h *frame.Header, base dotmesh.Ref, trust dotmesh.Tru
 }
 
 // apply applies a body as it comes, until all of it has and was verified. It stops between
-// chunks only, and what it has done then can be gone on with.
-func (rc *receiver) apply(st *staging) error {
+// chunks only, and what it has done then can be gone on with; but before a clone it stops
+// anywhere, since a chunk of those may stand for terabytes.
+func (rc *receiver) apply(ctx context.Context, st *staging) error {
 	p := st.partial
+	do := func(c *command) error {
+		if c.kind == cmdClone && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return p.applier.apply(c)
+	}
 	for {
 		next, err := rc.pump.Chunk()
 		if errors.Is(err, io.EOF) {
@@ -459,7 +472,7 @@ func (rc *receiver) apply(st *staging) error {
 			return err
 		}
 		rc.note(func(got *dotmesh.Received) { got.Bytes += int64(len(next.Data)) })
-		if err := p.parser.feed(next.Data, p.applier.apply); err != nil {
+		if err := p.parser.feed(next.Data, do); err != nil {
 			st.spoiled = true
 			return err
 		}
@@ -489,6 +502,9 @@ func (rc *receiver) publish(ctx context.Context, st *staging, info dotmesh.Commi
 
 func (rc *receiver) show(ctx context.Context, st *staging, info dotmesh.CommitInfo) error {
 	s, r := rc.s, dotmesh.Ref{Line: rc.spec.Line, Commit: info.ID}
+	if err := s.mayBeCalled(ctx, st.partial.applier.guid); err != nil {
+		return err
+	}
 	if err := setReceived(st.dir, st.partial.applier.guid, st.partial.applier.transid); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ const (
 	rootBackref = 144
 	rootRef     = 156
 	uuidKey     = 251
+	receivedKey = 252
 
 	firstFree = 256                  // the lowest inode or subvolume that users make
 	lastFree  = math.MaxUint64 - 255 // the highest

@@ -112,6 +112,22 @@ func (s *Store) destroyStagings(ctx context.Context, stagings ...*staging) error
 	return join(errs...)
 }
 
+// maxNamesakes bounds the subvolumes with the same guid. There is one commit, and the staging
+// that it was made of, unless somebody else chooses guids.
+const maxNamesakes = 100
+
+// mayBeCalled refuses a guid that many have already. All of them are in one item of a tree,
+// which has room for some hundreds or thousands. What the next one does depends on the kernel:
+// many stop writing to the whole file system.
+func (s *Store) mayBeCalled(ctx context.Context, guid dotmesh.UUID) error {
+	return newFinder(s.lines, smallSearch).search(ctx, ofUUID(guid, receivedKey), func(i item) error {
+		if len(i.data)/8 >= maxNamesakes {
+			return dotmesh.E("", dotmesh.Exists, "many other commits here have the guid %s; send one with a guid of its own", guid)
+		}
+		return nil
+	})
+}
+
 // setReceived says what a subvolume is called where it comes from.
 func setReceived(dir *os.File, guid dotmesh.UUID, transid uint64) error {
 	type moment struct {
