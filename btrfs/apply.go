@@ -699,6 +699,9 @@ func (a *applier) unlock(c *command) (again bool) {
 	if a.next != nil {
 		paths = append(paths, a.next.path)
 	}
+	if c.kind == cmdEnd {
+		paths = append(paths, "") // the root gets its times then
+	}
 	for _, path := range paths {
 		for _, p := range []string{path, path[:max(0, strings.LastIndexByte(path, '/'))]} {
 			again = a.unlockPath(p) || again
