@@ -120,10 +120,22 @@ func (s *Store) makeHead(line dotmesh.LineID, from dotmesh.Ref) error {
 	if err := fail.Point("btrfs.head.before-sync"); err != nil {
 		return err
 	}
-	if err := os.Chmod(path, 0o755); err != nil {
+	if err := makeEnterable(path); err != nil {
 		return err
 	}
 	return s.pool.sync()
+}
+
+// makeEnterable gives an empty head the mode that everybody may enter, if the umask did not
+// leave it that: a change in a later transaction than the one that made the head would be
+// taken for one by a user.
+func makeEnterable(path string) error {
+	const mode = 0o755
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Perm() == mode {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 // Live returns the head as a subvolume of the pool's device.

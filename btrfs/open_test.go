@@ -40,7 +40,7 @@ var errRetried = errors.New("retried")
 
 // tasks are what a child can do beside opening the pool.
 var tasks = map[string]func(context.Context, dotmesh.Store) error{
-	"work": work, "story": tellStory, "retries": retryAll, "receive": receiveFile,
+	"work": work, "fork": fork, "story": tellStory, "retries": retryAll, "receive": receiveFile,
 }
 
 // runChild does a task in a process of its own, and prints one line when it has.
@@ -65,9 +65,14 @@ func runChild(task, pool string) int {
 	return 0
 }
 
+// fork makes an empty line.
+func fork(ctx context.Context, s dotmesh.Store) error {
+	return s.Fork(ctx, childLine, dotmesh.Origin{})
+}
+
 // work makes a line with a commit.
 func work(ctx context.Context, s dotmesh.Store) error {
-	if err := s.Fork(ctx, childLine, dotmesh.Origin{}); err != nil {
+	if err := fork(ctx, s); err != nil {
 		return err
 	}
 	request := dotmesh.SnapRequest{Line: childLine, Commit: dotmesh.CommitID{UUID: dotmesh.UUID{2}}, Meta: []byte("m")}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,13 +89,27 @@ func history(t *testing.T, s *crasher) (ids []dotmesh.CommitID, stream []byte) {
 // returns an image of its pool as of then; "" if it is not reached.
 func cutPower(t *testing.T, point string, nth int, stream string) (image string) {
 	t.Helper()
+	pool := filepath.Join(t.TempDir(), "pool")
+	if !stopAt(t, point, nth, "receive", pool, func() {
+		image = pool + " image"
+		command(t, "cp", "--sparse=always", pool, image)
+	}, "DOTMESH_TEST_STREAM="+stream) {
+		return ""
+	}
+	return image
+}
+
+// stopAt has another process do a task, and calls do while it stands at a point that it has
+// reached the nth time. It reports whether that was ever so.
+func stopAt(t *testing.T, point string, nth int, task, pool string, do func(), env ...string) bool {
+	t.Helper()
 	dir := t.TempDir()
-	pool, log, goOn := filepath.Join(dir, "pool"), filepath.Join(dir, "log"), filepath.Join(dir, "go")
+	log, goOn := filepath.Join(dir, "log"), filepath.Join(dir, "go")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, kill := startChild(t, "receive", pool, "DOTMESH_TEST_STREAM="+stream,
-			fmt.Sprintf("DOTMESH_FAILPOINTS=%s=wait:%s@%d", point, goOn, nth), "DOTMESH_FAILPOINTS_LOG="+log)
+		_, kill := startChild(t, task, pool, append(env,
+			fmt.Sprintf("DOTMESH_FAILPOINTS=%s=wait:%s@%d", point, goOn, nth), "DOTMESH_FAILPOINTS_LOG="+log)...)
 		kill()
 	}()
 	tick := time.NewTicker(time.Millisecond)
@@ -104,7 +117,7 @@ func cutPower(t *testing.T, point string, nth int, stream string) (image string)
 	for reached := 0; reached < nth; {
 		select {
 		case <-done:
-			return ""
+			return false
 		case <-tick.C:
 		}
 		content, err := os.ReadFile(log)
@@ -113,13 +126,28 @@ func cutPower(t *testing.T, point string, nth int, stream string) (image string)
 		}
 		reached = strings.Count(string(content), point+"\n")
 	}
-	image = filepath.Join(dir, "image")
-	if out, err := exec.Command("cp", "--sparse=always", pool, image).CombinedOutput(); err != nil {
-		t.Fatalf("cp: %v: %s", err, out)
-	}
+	do()
 	write(t, goOn, "")
 	<-done
-	return image
+	return true
+}
+
+// TestAnEmptyHeadHasNoChanges makes one in more than one transaction.
+func TestAnEmptyHeadHasNoChanges(t *testing.T) {
+	pool := filepath.Join(t.TempDir(), "pool")
+	if !stopAt(t, "btrfs.head.before-sync", 1, "fork", pool, func() {
+		top := t.TempDir()
+		command(t, "mount", "-o", "subvolid=5", loopDevice(t, pool), top)
+		command(t, "btrfs", "filesystem", "sync", top)
+		command(t, "umount", top)
+	}) {
+		t.Fatal("it was never reached")
+	}
+	waitDetached(t, pool)
+	s := open(t, btrfs.Config{File: pool, Size: poolSize})
+	if u, err := s.Usage(t.Context(), childLine, dotmesh.Ref{}, true); err != nil || u.Dirty.Bytes != 0 {
+		t.Errorf("usage = %+v, %v, want no changes", u, err)
+	}
 }
 
 // wantPrefix checks that a pool has some of the commits, from the first one on and each as
