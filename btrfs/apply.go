@@ -75,6 +75,12 @@ func (a *applier) apply(c *command) error {
 	if errors.Is(err, unix.EPERM) && a.unlock(c) {
 		err = a.do(c)
 	}
+	if errors.Is(err, unix.EINVAL) && c.kind == cmdSetXattr && string(c.values[attrXattrName]) == compression {
+		err = a.stopInPlace(string(c.values[attrPath]), err)
+		if err == nil {
+			err = a.do(c)
+		}
+	}
 	return explain(c, err)
 }
 

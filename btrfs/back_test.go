@@ -7,7 +7,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"dotmesh.io/dotmesh"
 )
@@ -43,6 +46,47 @@ func TestACommitComesBackToALockedTree(t *testing.T) {
 			wantSameCommit(t, a, b, second)
 		})
 	}
+}
+
+// TestWhatIsWrittenInPlaceComesBackCompressed has chattr on one side and a property on the
+// other, which no inode can have both.
+func TestWhatIsWrittenInPlaceComesBackCompressed(t *testing.T) {
+	a, b := newStore(t), newStore(t)
+	if err := fork(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	dir, unmount := mountLive(t, a, childLine)
+	command(t, "chattr", "+C", dir)
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "d/empty"), "")
+	write(t, filepath.Join(dir, "d/sparse"), strings.Repeat("before", 10_000))
+	if err := errors.Join(
+		os.Truncate(filepath.Join(dir, "d/sparse"), 5<<30), os.Chmod(filepath.Join(dir, "d/sparse"), 0o755|os.ModeSetuid),
+		os.Link(filepath.Join(dir, "d/sparse"), filepath.Join(dir, "linked")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	unmount()
+	first := a.snap(t)
+	send(t, a, b, dotmesh.SendSpec{Commits: []dotmesh.CommitID{first}})
+
+	dir, unmount = mountLive(t, b, childLine)
+	for _, name := range []string{"d", "d/empty", "d/sparse", ""} {
+		if err := unix.Setxattr(filepath.Join(dir, name), compression, []byte("zstd"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "d/new"), strings.Repeat("after", 10_000))
+	unmount()
+	second := b.snap(t)
+	if err := a.DropHead(t.Context(), childLine); err != nil {
+		t.Fatal(err)
+	}
+	from := dotmesh.Ref{Line: childLine, Commit: first}
+	send(t, b, a, dotmesh.SendSpec{From: from, Commits: []dotmesh.CommitID{second}})
+	wantSameCommit(t, a, b, second)
 }
 
 // send has one store take commits of the line that children make from another.

@@ -275,6 +275,8 @@ func hostiles() []hostile {
 		trick("an attribute with a long name", func(_ *target, s s) s { return s.xattr("g", "user."+long, "1") }),
 		trick("an attribute with a NUL", func(_ *target, s s) s { return s.xattr("g", "user.x\x00security.y", "1") }),
 		trick("an attribute of nothing known", func(_ *target, s s) s { return s.xattr("g", "nonsense.x", "1") }),
+		trick("a compression that is none", func(_ *target, s s) s { return s.xattr("g", "btrfs.compression", "none of them") }),
+		trick("a compression of a fifo", func(_ *target, s s) s { return s.xattr("fifo", "btrfs.compression", "none of them") }),
 		trick("a link to nothing", func(_ *target, s s) s { return s.symlink("l", "") }),
 		trick("a link with a NUL", func(_ *target, s s) s { return s.symlink("l", "a\x00b") }),
 		trick("a link that is too long", func(_ *target, s s) s { return s.symlink("l", strings.Repeat("x", 4096)) }),
