@@ -511,18 +511,18 @@ func (rc *receiver) show(ctx context.Context, st *staging, info dotmesh.CommitIn
 	if err := fail.Point("btrfs.receive.after-guid"); err != nil {
 		return err
 	}
+	if st.partial.digest.Size() > largeBody {
+		if err := allTaken(st.dir); err != nil {
+			return err
+		}
+	}
 	return s.inTurn(ctx, func() error {
 		err := s.putMeta(r, info.Meta)
 		if err == nil {
 			err = fail.Point("btrfs.receive.after-meta")
 		}
 		if err == nil {
-			err = snapshotOf(st.dir, s.at(r), true)
-		}
-		if err == nil {
-			if err = allTaken(st.dir); err != nil {
-				err = join(err, s.destroyTree(ctx, s.at(r)), s.pool.sync())
-			}
+			err = s.take(context.WithoutCancel(ctx), st, r)
 		}
 		if err != nil {
 			return join(err, s.forget(r))
@@ -530,6 +530,25 @@ func (rc *receiver) show(ctx context.Context, st *staging, info dotmesh.CommitIn
 		st.published(r)
 		return join(rc.published(r, info), fail.Point("btrfs.receive.after-publish"))
 	})
+}
+
+// take makes a commit of a staging.
+func (s *Store) take(ctx context.Context, st *staging, r dotmesh.Ref) error {
+	v, err := subvolOf(st.dir)
+	if err != nil {
+		return err
+	}
+	since, err := s.lastSnapshot(ctx, v)
+	if err != nil {
+		return err
+	}
+	if err := snapshotOf(st.dir, s.at(r), true); err != nil {
+		return err
+	}
+	if err := s.filesTaken(ctx, r, v, since); err != nil {
+		return join(err, s.destroyTree(ctx, s.at(r)), s.pool.sync())
+	}
+	return nil
 }
 
 // published notes that a staging is what a commit is now.

@@ -18,11 +18,11 @@ import (
 // looked after as soon as it is made, and destroyed again where that was so: to lose it, the
 // disk must refuse data and the machine crash in the same instant.
 
-// filesTaken checks that the disk has taken what a commit holds of a line's head: since is
-// the transaction before which nothing can have been waiting to be written. It looks at the
-// files that were changed, since a look at the whole file system would first write out what
-// all other lines have.
-func (s *Store) filesTaken(ctx context.Context, r dotmesh.Ref, live *subvol, since uint64) error {
+// filesTaken checks that the disk has taken what a commit has of the subvolume that it is a
+// snapshot of: since is the transaction before which nothing can have been waiting to be
+// written. It looks at the files that were changed, since a look at the whole file system
+// would first write out what all other lines have.
+func (s *Store) filesTaken(ctx context.Context, r dotmesh.Ref, of *subvol, since uint64) error {
 	dir, err := openDir(s.at(r))
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (s *Store) filesTaken(ctx context.Context, r dotmesh.Ref, live *subvol, sin
 		if err != nil || n.transid < since || n.mode&unix.S_IFMT != unix.S_IFREG {
 			return err
 		}
-		return fileTaken(s.lines, live.id, i.object, n.generation)
+		return fileTaken(s.lines, of.id, i.object, n.generation)
 	})
 	if errors.Is(err, unix.EPERM) { // a process may be root and yet not be let open files by number
 		return allTaken(dir)
@@ -56,8 +56,12 @@ func fileTaken(pool *os.File, subvol, object, generation uint64) error {
 	return join(notTaken(unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE)), unix.Close(fd))
 }
 
-// allTaken checks that the disk has taken everything that was written anywhere in dir's file
-// system since dir was opened, or since the last check by it.
+// largeBody is how much may be received before the kernel, short of memory, may have given up
+// files together with what it noted with them.
+const largeBody = 16 << 20
+
+// allTaken writes everything out, and checks that the disk has taken all that was written
+// anywhere in dir's file system since dir was opened, or since the last check by it.
 func allTaken(dir *os.File) error { return notTaken(unix.Syncfs(int(dir.Fd()))) }
 
 // notTaken says of an error that data were lost. It does not wrap it: where the reserve is

@@ -100,36 +100,37 @@ func TestACommitOfWhatTheDiskDidNotTakeIsRefused(t *testing.T) {
 	wantContent(t, s, id, content)
 }
 
-// TestAStreamThatTheDiskDidNotTakeIsRefused receives such data.
+// TestAStreamThatTheDiskDidNotTakeIsRefused receives such data, little and much.
 func TestAStreamThatTheDiskDidNotTakeIsRefused(t *testing.T) {
-	a := newStore(t)
-	b, fill, empty := fussyStore(t)
-	if err := work(t.Context(), a.Store); err != nil {
-		t.Fatal(err)
+	for _, size := range []int{1 << 20, 32 << 20} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			a := newStore(t)
+			b, fill, empty := fussyStore(t)
+			if err := work(t.Context(), a.Store); err != nil {
+				t.Fatal(err)
+			}
+			dir, unmount := mountLive(t, a, childLine)
+			content := strings.Repeat("0123456789abcdef", size/16)
+			write(t, filepath.Join(dir, "data"), content)
+			unmount()
+			first, second := dotmesh.CommitID{UUID: dotmesh.UUID{2}}, a.snap(t)
+			stream, err := sendAll(t.Context(), a, childLine, first, second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			receive := func() error {
+				_, err := b.Receive(t.Context(), dotmesh.RecvSpec{Line: childLine}, bytes.NewReader(stream))
+				return err
+			}
+			fill()
+			wantRefused(t, b, receive())
+			empty()
+			if err := receive(); err != nil {
+				t.Fatal(err)
+			}
+			wantContent(t, b, second, content)
+		})
 	}
-	dir, unmount := mountLive(t, a, childLine)
-	content := strings.Repeat("0123456789abcdef", 1<<20)
-	write(t, filepath.Join(dir, "data"), content)
-	unmount()
-	first, second := dotmesh.CommitID{UUID: dotmesh.UUID{2}}, dotmesh.CommitID{UUID: dotmesh.NewUUID()}
-	if err := a.Snapshot(t.Context(), []dotmesh.SnapRequest{{Line: childLine, Commit: second}})[0].Err; err != nil {
-		t.Fatal(err)
-	}
-	stream, err := sendAll(t.Context(), a, childLine, first, second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receive := func() error {
-		_, err := b.Receive(t.Context(), dotmesh.RecvSpec{Line: childLine}, bytes.NewReader(stream))
-		return err
-	}
-	fill()
-	wantRefused(t, b, receive())
-	empty()
-	if err := receive(); err != nil {
-		t.Fatal(err)
-	}
-	wantContent(t, b, second, content)
 }
 
 // wantContent checks what the file data of a commit holds.
