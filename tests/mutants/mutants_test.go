@@ -39,10 +39,10 @@ var mutants = []mutant{
 			err = fail.Point("btrfs.receive.after-meta")
 		}
 		if err == nil {
-			err = snapshotOf(st.dir, s.at(r), true)
+			err = s.take(context.WithoutCancel(ctx), st, r)
 		}
 `,
-		`		err := snapshotOf(st.dir, s.at(r), true)
+		`		err := s.take(context.WithoutCancel(ctx), st, r)
 		if err == nil {
 			err = s.putMeta(r, info.Meta)
 		}
