@@ -23,7 +23,8 @@ import (
 // Receive feeds the bodies of a stream to zfs receive, which builds each commit out of
 // sight. The record that ends a body is held back until all of it was verified and its
 // metadata are durable; then the kernel makes the snapshot, as one transaction. What has
-// come of a body that broke off stays with the dataset.
+// come of a body that broke off stays with the dataset, and another goes on from the last
+// piece of a file's content in it.
 func (s *Store) Receive(ctx context.Context, spec dotmesh.RecvSpec, r io.Reader) (dotmesh.Received, error) {
 	const op = "zfs.Receive"
 	rc := &receiver{s: s, spec: spec}

@@ -177,7 +177,8 @@ func streamTestResume(h *streamHarness) {
 			h.Fatalf("cut at %d tenths: nothing is said of how to go on", tenths)
 		}
 		rest := goneOn(h, refs[:2], got)
-		if sum := cut + len(rest); sum > len(stream)+64<<10 {
+		// ZFS goes on from a piece of content, and of many files here it has none.
+		if sum := cut + len(rest); sum > len(stream)+64<<10 && h.Caps().Kind != "zfs" {
 			h.Errorf("cut at %d of %d, another %d were sent", cut, len(stream), len(rest))
 		}
 		again, err := b.Receive(h.Context(), into(line), bytes.NewReader(rest[:len(rest)/2]))
