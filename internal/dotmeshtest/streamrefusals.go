@@ -329,6 +329,7 @@ func streamTestReceivedBusy(h *streamHarness) {
 	_, err = b.Live(ctx, line)
 	b.wantKind(err, dotmesh.NotFound)
 	b.wantKind(half.end().err, dotmesh.Unreachable)
+	b.wantLines(nil)                            // now something has come of it for certain
 	b.must(b.Fork(ctx, line, dotmesh.Origin{})) // what broke off does not stand in the way
 	b.must(b.Destroy(ctx, line))
 	b.receive(into(line), whole, first)
